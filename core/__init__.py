@@ -1,0 +1,1 @@
+"""Outrigger's core: stores events durably and dispatches them through pluggy hooks to plugins."""

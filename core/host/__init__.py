@@ -1,0 +1,1 @@
+"""The plugin host: hook specifications, discovery, manifests, units, configuration versions and quarantine."""

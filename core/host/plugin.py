@@ -1,0 +1,55 @@
+"""A loaded plugin: its manifest, its configuration schema and its hooks, each callable on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What plugin.toml says."""
+
+    name: str
+    version: str
+    title: str
+    summary: str
+    owner: str
+    api: str
+    effects: tuple[str, ...]  # the effects IT allows; anything else is refused by the recorder
+    tier: str = "bronze"
+    default_enabled: bool = False
+
+
+HookCall = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """One plugin that was found. `error` says why it cannot run; then it has no hooks and the others are unaffected."""
+
+    manifest: Manifest
+    folder: Path
+    module: str  # dotted name of the package
+    hooks: Mapping[str, HookCall] = field(default_factory=dict)  # hook name -> call(event=…, ctx=…), this plugin only
+    load_config: Callable[[Mapping[str, Any]], Any] | None = None  # raises marshmallow.ValidationError
+    config_keys: Mapping[str, Any] = field(default_factory=dict)  # key -> description for docs and `plugins show`
+    tables: sa.MetaData | None = None
+    error: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The plugin's name: folder, table prefix and key in plugins.toml."""
+        return self.manifest.name
+
+    def hears(self, event_type: str) -> tuple[str, ...]:
+        """Return the hooks an event of this type calls: its own, and `on_event` when the plugin has it."""
+        own = "on_" + event_type.replace(".", "_")
+        hooks = [own] if own in self.hooks else []
+        if "on_event" in self.hooks and event_type != "timer.due":
+            hooks.append("on_event")
+        return tuple(hooks)

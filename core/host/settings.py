@@ -1,0 +1,87 @@
+"""What a configuration version says, parsed and checked: sources, units, endpoints, and each unit's plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """One CRM connection: how it is verified and mapped, whose records it sends, where decisions go back to."""
+
+    slug: str
+    adapter: str
+    secrets: tuple[str, ...] = ()  # references such as env:NAME or file:/path, never the secret itself
+    unit: str = "by_rule"
+    write_back_url: str | None = None
+    write_back_secret: str | None = None  # a reference; without one the first of `secrets` signs
+    options: Mapping[str, Any] = field(default_factory=dict)  # the adapter's own
+
+
+@dataclass(frozen=True, slots=True)
+class UnitSettings:
+    """One business unit and the records it takes: every field of `match` must hold one of its values."""
+
+    slug: str
+    title: str
+    match: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    calendar: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSettings:
+    """Where SendWebhook and Notify may go: a URL and the secret reference that signs."""
+
+    slug: str
+    url: str
+    secret: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchSettings:
+    """The limits of dispatching, with the defaults of the design."""
+
+    hook_time_limit_s: float = 5.0
+    crashes_to_quarantine: int = 3
+    max_attempts: int = 12
+    follow_up_depth: int = 8
+    max_wait: timedelta | None = None
+    batch_size: int = 64
+    egress_allow: tuple[str, ...] = ()  # networks in CIDR form that outgoing webhooks may reach besides public ones
+    max_backlog: int = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PluginSetting:
+    """One plugin in one unit: on or off, its typed configuration, and where every value came from."""
+
+    plugin: str
+    unit: str
+    enabled: bool
+    config: Any  # the plugin's own frozen dataclass; None in processes that do not load plugins
+    values: Mapping[str, Any] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)  # path -> "default", "file" or "switched by …"
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """One numbered, immutable configuration version."""
+
+    number: int
+    sources: Mapping[str, SourceSettings]
+    units: Mapping[str, UnitSettings]  # in the order of the file; the first that matches takes the record
+    endpoints: Mapping[str, EndpointSettings]
+    dispatch: DispatchSettings
+    plugins: Mapping[tuple[str, str], PluginSetting]  # by (unit, plugin)
+
+    def enabled_plugins(self, unit: str) -> tuple[str, ...]:
+        """Return the names of the plugins switched on in a unit, sorted."""
+        return tuple(sorted(name for (slug, name), item in self.plugins.items() if slug == unit and item.enabled))
+
+    def is_enabled(self, unit: str, plugin: str) -> bool:
+        """Whether a plugin is switched on in a unit."""
+        setting = self.plugins.get((unit, plugin))
+        return setting is not None and setting.enabled

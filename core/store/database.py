@@ -1,0 +1,181 @@
+"""Opens the database and hands out connections: many readers, and one writer at a time where SQLite needs it.
+
+Two promises rest here: a committed transaction is on the disk (`synchronous=FULL`, `synchronous_commit=on`), and on
+SQLite writers of all processes take turns instead of timing out against each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3 as stdlib_sqlite3
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.pool import QueuePool
+
+from core.model.errors import ConfigurationRefused, StorageUnavailable
+from core.store.turnstile import Turnstile
+
+try:
+    import pysqlite3.dbapi2 as bundled_sqlite3
+except ImportError:  # no wheel for this platform: the system's SQLite, with a rollback journal where it is affected
+    bundled_sqlite3 = None
+
+WAL_SAFE_SINCE = (3, 51, 3)
+"""SQLite 3.7.0 to 3.51.2 can lose committed WAL frames in a race at a WAL reset; from here on it is mended."""
+
+
+def sqlite_module() -> ModuleType:
+    """Return the newest SQLite driver at hand: the bundled one, else the standard library's."""
+    if bundled_sqlite3 is not None and bundled_sqlite3.sqlite_version_info >= stdlib_sqlite3.sqlite_version_info:
+        return bundled_sqlite3  # type: ignore[no-any-return]
+    return stdlib_sqlite3
+
+
+def journal_mode() -> str:
+    """Return the journal this SQLite may use without losing what was committed."""
+    return "wal" if sqlite_module().sqlite_version_info >= WAL_SAFE_SINCE else "delete"
+
+
+class Database:
+    """One database: read connections, and write transactions that are durable when they return."""
+
+    def __init__(self, url: str | URL, *, pool_size: int = 8, lock_wait_s: float = 30.0) -> None:
+        try:
+            self.url = make_url(url)
+        except sa.exc.ArgumentError:
+            raise ConfigurationRefused(
+                "OUTRIGGER_DATABASE_URL is no database URL. Examples: sqlite:////var/lib/outrigger/outrigger.sqlite3, "
+                "postgresql+psycopg://user@host/database"
+            ) from None
+        self.dialect = self.url.get_backend_name()
+        self._turnstile: Turnstile | None = None
+        if self.dialect == "sqlite":
+            if not self.url.database or self.url.database == ":memory:":
+                raise ConfigurationRefused("An SQLite database needs a file: sqlite:///path/outrigger.sqlite3")
+            self._turnstile = Turnstile(self.url.database + ".turn", wait_s=lock_wait_s)
+            self.engine = self._sqlite_engine(pool_size)
+        elif self.dialect == "postgresql":
+            self.engine = self._postgresql_engine(pool_size)
+        else:
+            raise ConfigurationRefused(f'Outrigger keeps its data in SQLite or PostgreSQL, not in "{self.dialect}".')
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is SQLite, where writers take turns and deciding must not hold the write lock."""
+        return self.dialect == "sqlite"
+
+    def _sqlite_engine(self, pool_size: int) -> Engine:
+        mode = journal_mode()
+
+        def connect() -> Any:
+            connection = sqlite_module().connect(
+                self.url.database, isolation_level=None, check_same_thread=False, timeout=30, cached_statements=512
+            )
+            connection.execute(f"PRAGMA journal_mode={mode}")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA foreign_keys=ON")
+            connection.execute("PRAGMA cache_size=-32000")
+            connection.execute("PRAGMA temp_store=MEMORY")
+            connection.execute("PRAGMA wal_autocheckpoint=2000")
+            return connection
+
+        return sa.create_engine(
+            "sqlite://", module=sqlite_module(), creator=connect, poolclass=QueuePool, pool_size=pool_size,
+            max_overflow=32, pool_reset_on_return="rollback", skip_autocommit_rollback=True,
+        )  # fmt: skip
+
+    def _postgresql_engine(self, pool_size: int) -> Engine:
+        engine = sa.create_engine(
+            self.url.set(drivername="postgresql+psycopg"), pool_size=pool_size, max_overflow=32, pool_pre_ping=True,
+            pool_recycle=1800,
+        )  # fmt: skip
+
+        @sa.event.listens_for(engine, "connect")
+        def _settings(connection: Any, _record: Any) -> None:
+            # A stopped process must lose its transaction (and its lanes), or it could write late when it wakes.
+            autocommit, connection.autocommit = connection.autocommit, True
+            connection.execute("SET idle_in_transaction_session_timeout = '20s'")
+            connection.execute("SET synchronous_commit = on")
+            connection.execute("SET timezone = 'UTC'")
+            connection.autocommit = autocommit
+
+        return engine
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Hand out a connection for reading; on SQLite every read inside sees one state of the database."""
+        with self._as_storage_error(), self.engine.connect() as connection:
+            if self.is_sqlite:
+                connection.exec_driver_sql("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.rollback()
+                if self.is_sqlite:
+                    _end(connection)
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Hand out a connection inside a write transaction; durable when the block ends, rolled back if it raises."""
+        with self._as_storage_error():
+            if self._turnstile is None:
+                with self.engine.begin() as connection:
+                    yield connection
+                return
+            with self.engine.connect() as connection, self._turnstile:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                except BaseException:
+                    _end(connection)
+                    raise
+                try:
+                    connection.exec_driver_sql("COMMIT")
+                except BaseException:
+                    # A commit that failed (disk full, I/O error) is never retried as if it had succeeded.
+                    _end(connection)
+                    raise
+
+    @contextlib.contextmanager
+    def _as_storage_error(self) -> Iterator[None]:
+        try:
+            yield
+        except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+            raise StorageUnavailable(f"The database refused: {_first_line(error)}") from error
+
+    def settings(self) -> dict[str, str]:
+        """Read back what durability rests on: version, journal mode and synchronous or synchronous_commit."""
+        with self.read() as connection:
+            if self.is_sqlite:
+                level = connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
+                return {
+                    "database": f"SQLite {sqlite_module().sqlite_version}",
+                    "journal_mode": str(connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()),
+                    "synchronous": {0: "OFF", 1: "NORMAL", 2: "FULL", 3: "EXTRA"}[int(level)],
+                }
+            return {
+                "database": f"PostgreSQL {connection.exec_driver_sql('SHOW server_version').scalar_one()}",
+                "synchronous_commit": str(connection.exec_driver_sql("SHOW synchronous_commit").scalar_one()),
+                "fsync": str(connection.exec_driver_sql("SHOW fsync").scalar_one()),
+            }
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+        if self._turnstile is not None:
+            self._turnstile.close()
+
+
+def _end(connection: Connection) -> None:
+    """Roll back what the driver still has open; SQLAlchemy does not know of the BEGIN we sent ourselves."""
+    driver = connection.connection.driver_connection
+    if driver is not None and getattr(driver, "in_transaction", False):
+        driver.rollback()
+
+
+def _first_line(error: sa.exc.DBAPIError) -> str:
+    return str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__

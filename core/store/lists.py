@@ -1,0 +1,44 @@
+"""Asks for many keys in one statement whose text does not change with their number."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+
+def in_list(connection: Connection, select: str, values: Sequence[str]) -> Sequence[tuple[Any, ...]]:
+    """Run `select` (ending in the column to compare) for all `values`; an empty list asks nothing."""
+    if not values:
+        return []
+    if connection.dialect.name == "sqlite":
+        statement = f"{select} IN (SELECT value FROM json_each(?))"
+        return connection.exec_driver_sql(statement, (json.dumps(list(values)),)).fetchall()  # type: ignore[return-value]
+    return connection.exec_driver_sql(f"{select} = ANY(%s)", (list(values),)).fetchall()  # type: ignore[return-value]
+
+
+def by_record(
+    connection: Connection, columns: str, table: str, keys: Sequence[tuple[str, str, str]], where: str = ""
+) -> Sequence[tuple[Any, ...]]:
+    """Select `columns` of `table` (alias `t`) for records given as (source, kind, record id)."""
+    if not keys:
+        return []
+    dialect = connection.dialect.name
+    condition = f" WHERE {where}" if where else ""
+    # CROSS JOIN fixes SQLite's join order: each wanted key is looked up by the index, the table is never scanned.
+    if dialect == "sqlite":
+        statement = (
+            f"SELECT {columns} FROM (SELECT json_extract(value, '$[0]') AS s, json_extract(value, '$[1]') AS k,"
+            f" json_extract(value, '$[2]') AS r FROM json_each(?)) AS wanted CROSS JOIN {table} AS t"
+            f" ON t.source = wanted.s AND t.kind = wanted.k AND t.record_id = wanted.r{condition}"
+        )
+        parameters: tuple[Any, ...] = (json.dumps([list(key) for key in keys]),)
+    else:
+        statement = (
+            f"SELECT {columns} FROM unnest(%s::text[], %s::text[], %s::text[]) AS wanted(s, k, r)"
+            f" JOIN {table} AS t ON t.source = wanted.s AND t.kind = wanted.k AND t.record_id = wanted.r{condition}"
+        )
+        parameters = ([key[0] for key in keys], [key[1] for key in keys], [key[2] for key in keys])
+    return connection.exec_driver_sql(statement, parameters).fetchall()  # type: ignore[return-value]

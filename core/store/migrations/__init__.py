@@ -1,0 +1,1 @@
+"""The core's migrations, numbered and shipped with the package."""

@@ -1,0 +1,1 @@
+"""One file for every migration of the core."""

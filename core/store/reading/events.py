@@ -1,0 +1,143 @@
+"""Reads events: a filtered list, and one event with everything that came of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.model.errors import NotFound
+from core.model.outcomes import EventStatus
+from core.store.reading.counts import status_in
+from core.store.reading.decisions import decision_json
+from core.store.reading.deliveries import deliveries_json
+from core.store.reading.outbox import message_json
+from core.store.reading.pages import Page, newest_first, only_units, pick
+from core.store.tables import decisions, deliveries, events, outbox
+
+_PLAIN = (
+    "id", "type", "source", "kind", "record_id", "unit", "unit_reason", "status", "status_reason", "occurred_at",
+    "occurred_at_original", "accepted_at", "completeness", "origin", "depth", "caused_by", "conflicts",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFilter:
+    """Which events are meant; `units` keeps the caller inside its own (None: all)."""
+
+    type: str | None = None
+    source: str | None = None
+    unit: str | None = None
+    status: str | None = None
+    kind: str | None = None
+    record_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    units: frozenset[str] | None = None
+
+    def conditions(self) -> list[sa.ColumnElement[bool]]:
+        """Return the filter as conditions on the events table."""
+        equal = {
+            "type": self.type, "source": self.source, "unit": self.unit, "kind": self.kind,
+            "record_id": self.record_id,
+        }  # fmt: skip
+        found: list[sa.ColumnElement[bool]] = [
+            events.c[name] == value for name, value in equal.items() if value is not None
+        ]
+        if self.status is not None:
+            found.append(status_in(events.c.status, EventStatus(self.status)))
+        if self.since is not None:
+            found.append(events.c.accepted_at >= self.since)
+        if self.until is not None:
+            found.append(events.c.accepted_at < self.until)
+        return found + visible(self.units)
+
+
+def visible(units: frozenset[str] | None) -> list[sa.ColumnElement[bool]]:
+    """Return the condition that keeps a caller inside its units.
+
+    Until dispatch has said which unit an event belongs to, its unit is only the sender's claim: such an event, and a
+    rejected one, which has no unit, are seen only by those who see all units.
+    """
+    if units is None:
+        return []
+    return [*only_units(events.c.unit, units), events.c.status != EventStatus.ACCEPTED.value]
+
+
+def list_events(connection: Connection, chosen: EventFilter, *, cursor: str | None = None, limit: int = 50) -> Page:
+    """Return the events that fit, newest first."""
+    statement = sa.select(events).where(*chosen.conditions())
+    rows, following = newest_first(connection, "events", statement, events.c.seq, cursor=cursor, limit=limit)
+    return Page([event_json(row) for row in rows], following)
+
+
+def event_json(row: Any) -> dict[str, Any]:
+    """Return an event as lists show it."""
+    return {**pick(row, *_PLAIN), "changed": json.loads(row.changed) if row.changed else []}
+
+
+def show_event(connection: Connection, identity: str, units: frozenset[str] | None = None) -> dict[str, Any]:
+    """Return one event with its data, deliveries, decisions, messages and follow-up events. Raises NotFound."""
+    row = connection.execute(sa.select(events).where(events.c.id == identity, *visible(units))).one_or_none()
+    if row is None:
+        raise NotFound(f'There is no event "{identity[:80]}".')
+    data = json.loads(row.data)
+    rejected = row.status == EventStatus.REJECTED.value
+    found = {
+        **event_json(row),
+        "version": row.version,
+        "data": {} if rejected else data,
+        "errors": data.get("errors", []) if rejected else [],
+        "raw": json.loads(row.raw).get("raw") if row.raw else None,
+        "deliveries": _of_event(connection, deliveries, row, units, deliveries_json),
+        "decisions": [],
+        "messages": [],
+        "follow_ups": [],
+    }
+    if row.kind:
+        found["decisions"] = _of_event(connection, decisions, row, units, _each(decision_json))
+        found["messages"] = _of_event(connection, outbox, row, units, _each(message_json))
+        found["follow_ups"] = _follow_ups(connection, row, units)
+    return found
+
+
+def _each(convert: Any) -> Any:
+    return lambda connection, rows: [convert(row) for row in rows]
+
+
+def _of_event(
+    connection: Connection, table: sa.Table, event: Any, units: frozenset[str] | None, convert: Any
+) -> list[dict[str, Any]]:
+    # The record's columns lead the query to an index; the event's number then picks its own rows.
+    by_index = (
+        [table.c.event_seq == event.seq]
+        if table is deliveries
+        else [
+            table.c.kind == event.kind,
+            table.c.record_id == event.record_id,
+            table.c.source == event.source,
+            table.c.event_id == event.id,
+        ]
+    )
+    key = next(iter(table.primary_key.columns))
+    rows = connection.execute(
+        sa.select(table).where(*by_index, *only_units(table.c.unit, units)).order_by(key).limit(1000)
+    ).fetchall()
+    result: list[dict[str, Any]] = convert(connection, rows)
+    return result
+
+
+def _follow_ups(connection: Connection, event: Any, units: frozenset[str] | None) -> list[dict[str, Any]]:
+    statement = sa.select(events.c.id, events.c.type, events.c.status, events.c.accepted_at).where(
+        events.c.kind == event.kind,
+        events.c.record_id == event.record_id,
+        events.c.source == event.source,
+        events.c.seq > event.seq,
+        events.c.caused_by == event.id,
+        *visible(units),
+    )
+    return [dict(row._mapping) for row in connection.execute(statement.order_by(events.c.seq).limit(200))]

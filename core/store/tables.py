@@ -1,0 +1,287 @@
+"""The core's tables; what they hold is the truth, every process and message beside them is only a wake-up."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from core.model.outcomes import CLAIMABLE_DELIVERY, OPEN_DELIVERY, DeliveryStatus, EventStatus, OutboxStatus, TimerStatus
+from core.store.columns import BigId, InstantColumn, JsonColumn
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _column(name: str, kind: sa.types.TypeEngine[object] | type, **options: object) -> sa.Column[object]:
+    options.setdefault("nullable", False)
+    return sa.Column(name, kind, **options)  # type: ignore[arg-type]
+
+
+def _status_in(*statuses: str) -> sa.TextClause:
+    return sa.text("status IN ({})".format(", ".join(f"'{status}'" for status in sorted(statuses))))
+
+
+def _partial(name: str, *columns: str, where: sa.TextClause) -> sa.Index:
+    return sa.Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("seq", BigId, primary_key=True, autoincrement=True),
+    _column("id", sa.Text),
+    _column("source", sa.Text),
+    _column("type", sa.Text),
+    _column("kind", sa.Text),
+    _column("record_id", sa.Text),
+    _column("lane", sa.Integer),
+    _column("status", sa.Text),
+    _column("status_reason", sa.Text, nullable=True),
+    _column("unit", sa.Text, nullable=True),  # what the sender said, then what dispatch found
+    _column("unit_reason", sa.Text, nullable=True),
+    _column("occurred_at", InstantColumn),
+    _column("occurred_at_original", sa.Text, nullable=True),
+    _column("accepted_at", InstantColumn),
+    _column("version", sa.Text),
+    _column("completeness", sa.Text),
+    _column("origin", sa.Text),
+    _column("depth", sa.Integer),
+    _column("caused_by", sa.Text, nullable=True),
+    _column("data", sa.Text),  # canonical JSON; kept as text, since the hot path parses it itself
+    _column("changed", sa.Text, nullable=True),  # JSON list of field names, set by dispatch
+    _column("body_hash", sa.Text),
+    _column("raw", sa.Text, nullable=True),  # what a rejected item looked like
+    _column("conflicts", sa.Integer),  # how often the same id came with another body
+    _column("conflict_raw", sa.Text, nullable=True),  # digest of the first differing body
+    sa.UniqueConstraint("id"),
+    _partial("ix_events_accepted", "seq", where=_status_in(EventStatus.ACCEPTED)),
+    sa.Index("ix_events_record", "kind", "record_id", "source", "seq"),
+    _partial("ix_events_not_dispatched", "status", "seq", where=_status_in(EventStatus.REJECTED, EventStatus.SKIPPED)),
+    sqlite_autoincrement=True,
+)
+
+event_keys = sa.Table(
+    "event_keys",
+    metadata,
+    sa.Column("event_id", sa.Text, primary_key=True),
+    _column("body_hash", sa.Text),
+    _column("accepted_at", InstantColumn),
+    comment="ids of events that retention removed, so that duplicates are still known",
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    _column("event_seq", BigId),
+    _column("event_id", sa.Text),
+    _column("plugin", sa.Text),
+    _column("unit", sa.Text),
+    _column("generation", sa.Integer),
+    _column("outward", sa.Boolean),  # whether a replay's messages go out
+    _column("source", sa.Text),
+    _column("kind", sa.Text),
+    _column("record_id", sa.Text),
+    _column("lane", sa.Integer),
+    _column("status", sa.Text),
+    _column("reason", sa.Text, nullable=True),  # the last error, or why it is skipped, snoozed, cancelled
+    _column("trace", sa.Text, nullable=True),
+    _column("attempts", sa.Integer),
+    _column("due_at", InstantColumn),
+    _column("waiting_for", BigId, nullable=True),  # event_seq of the earlier delivery that holds this one back
+    _column("wait_until", InstantColumn, nullable=True),
+    _column("out_of_order", sa.Boolean),
+    _column("config_version", sa.Integer),
+    _column("created_at", InstantColumn),
+    _column("finished_at", InstantColumn, nullable=True),
+    sa.UniqueConstraint("event_seq", "plugin", "unit", "generation"),
+    _partial("ix_deliveries_claim", "due_at", "event_seq", where=_status_in(*CLAIMABLE_DELIVERY)),
+    _partial("ix_deliveries_open", "kind", "record_id", "source", "plugin", "unit", where=_status_in(*OPEN_DELIVERY)),
+    _partial(
+        "ix_deliveries_attention",
+        "status",
+        "id",
+        where=_status_in(
+            DeliveryStatus.DISCARDED, DeliveryStatus.QUARANTINED, DeliveryStatus.WAITING, DeliveryStatus.CANCELLED
+        ),
+    ),
+    sqlite_autoincrement=True,
+)
+
+decisions = sa.Table(
+    "decisions",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    _column("event_seq", BigId),
+    _column("event_id", sa.Text),
+    _column("plugin", sa.Text),
+    _column("plugin_version", sa.Text),
+    _column("unit", sa.Text),
+    _column("generation", sa.Integer),
+    _column("source", sa.Text),
+    _column("kind", sa.Text),
+    _column("record_id", sa.Text),
+    _column("decision", sa.Text),
+    _column("outcome", sa.Text),
+    _column("summary", sa.Text),
+    _column("rule", sa.Text),
+    _column("reasons", JsonColumn),
+    _column("inputs", JsonColumn),
+    _column("near_misses", JsonColumn),
+    _column("config_version", sa.Integer),
+    _column("decided_by", sa.Text, nullable=True),  # a person, when it was one
+    _column("decided_at", InstantColumn),
+    sa.Index("ix_decisions_record", "kind", "record_id", "source", "id"),
+    sqlite_autoincrement=True,
+)
+
+records = sa.Table(
+    "records",
+    metadata,
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("record_id", sa.Text, primary_key=True),
+    _column("unit", sa.Text, nullable=True),
+    _column("unit_reason", sa.Text, nullable=True),
+    _column("snapshot", sa.Text),
+    _column("versions", sa.Text),
+    _column("own", sa.Text),
+    _column("last_seq", BigId),
+    _column("created_at", InstantColumn),
+    _column("updated_at", InstantColumn),
+    sa.Index("ix_records_listing", "kind", "updated_at"),
+)
+
+record_updates = sa.Table(
+    "record_updates",
+    metadata,
+    sa.Column("id", BigId, primary_key=True, autoincrement=True),
+    _column("source", sa.Text),
+    _column("kind", sa.Text),
+    _column("record_id", sa.Text),
+    _column("applied_after_seq", BigId),
+    _column("event_seq", BigId),
+    _column("plugin", sa.Text),
+    _column("fields", JsonColumn),
+    _column("at", InstantColumn),
+    sa.Index("ix_record_updates_record", "kind", "record_id", "source", "id"),
+    comment="what plugins set on records; folded with the events it rebuilds a record as of any event",
+    sqlite_autoincrement=True,
+)
+
+timers = sa.Table(
+    "timers",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    _column("plugin", sa.Text),
+    _column("unit", sa.Text),
+    _column("source", sa.Text),
+    _column("kind", sa.Text),
+    _column("record_id", sa.Text),
+    _column("timer", sa.Text),
+    _column("round", sa.Integer),  # how often a timer of this name was started
+    _column("due_at", InstantColumn),
+    _column("status", sa.Text),
+    _column("data", JsonColumn),
+    _column("started_by", sa.Text),  # event id
+    _column("depth", sa.Integer),
+    _column("fired_at", InstantColumn, nullable=True),
+    _partial("ix_timers_due", "due_at", where=_status_in(TimerStatus.PENDING)),
+    _partial("ix_timers_held", "plugin", "unit", where=_status_in(TimerStatus.HELD)),
+    sa.Index("ix_timers_record", "kind", "record_id", "source"),
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("seq", BigId, primary_key=True, autoincrement=True),
+    _column("id", sa.Text),
+    _column("effect", sa.Text),  # update_record, send_webhook, notify, emit_event
+    _column("target", sa.Text),  # source or endpoint or channel; `inbox` for a follow-up event
+    _column("type", sa.Text),
+    _column("body", sa.Text),  # captured once, sent unchanged on every attempt
+    _column("event_seq", BigId),
+    _column("event_id", sa.Text),
+    _column("plugin", sa.Text),
+    _column("unit", sa.Text),
+    _column("source", sa.Text),
+    _column("kind", sa.Text),
+    _column("record_id", sa.Text),
+    _column("status", sa.Text),
+    _column("attempts", sa.Integer),
+    _column("due_at", InstantColumn),
+    _column("reason", sa.Text, nullable=True),
+    _column("created_at", InstantColumn),
+    _column("sent_at", InstantColumn, nullable=True),
+    sa.UniqueConstraint("id"),
+    _partial(
+        "ix_outbox_due", "due_at", "seq", where=_status_in(OutboxStatus.AVAILABLE, OutboxStatus.RETRYABLE)
+    ),
+    _partial("ix_outbox_discarded", "seq", where=_status_in(OutboxStatus.DISCARDED)),
+    sa.Index("ix_outbox_record", "kind", "record_id", "source"),
+    sqlite_autoincrement=True,
+)
+
+config_versions = sa.Table(
+    "config_versions",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    _column("applied_at", InstantColumn),
+    _column("applied_by", sa.Text),
+    _column("reason", sa.Text),
+    _column("origin", sa.Text),  # file or switch
+    _column("document", sa.Text),  # plugins.toml as it was applied, switches included
+    _column("file_hash", sa.Text),  # of the file last applied, to tell drift
+    _column("resolved", JsonColumn),  # every unit's effective plugins, values and where each came from
+)
+
+quarantines = sa.Table(
+    "quarantines",
+    metadata,
+    sa.Column("unit", sa.Text, primary_key=True),
+    sa.Column("plugin", sa.Text, primary_key=True),
+    _column("crashes", sa.Integer),
+    _column("active", sa.Boolean),
+    _column("reason", sa.Text),
+    _column("event_id", sa.Text, nullable=True),
+    _column("changed_at", InstantColumn),
+    _column("changed_by", sa.Text),
+)
+
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    _column("epoch", sa.Integer),
+    _column("holder", sa.Text),
+    _column("taken_at", InstantColumn),
+    comment="who may write for a worker's place; the committing transaction checks the epoch",
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    _column("name", sa.Text),
+    _column("hash", sa.Text),
+    _column("role", sa.Text),
+    _column("units", JsonColumn),  # slugs, or ["*"]
+    _column("created_at", InstantColumn),
+    _column("created_by", sa.Text),
+    _column("revoked_at", InstantColumn, nullable=True),
+    sa.UniqueConstraint("hash"),
+)
+
+idempotency_keys = sa.Table(
+    "idempotency_keys",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),  # hash of API key, route and Idempotency-Key
+    _column("request_hash", sa.Text),
+    _column("status", sa.Integer),
+    _column("response", sa.Text),
+    _column("created_at", InstantColumn),
+)
