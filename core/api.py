@@ -1,0 +1,81 @@
+"""The one door for plugins: everything a plugin may import from Outrigger is named here, and nothing else is."""
+
+from __future__ import annotations
+
+from core.host.hookspecs import Effects, hookimpl
+from core.model.context import Context, Log, PluginSession, Records, Unit
+from core.model.effects import (
+    CancelTimer,
+    Decide,
+    Effect,
+    EmitEvent,
+    Notify,
+    Reason,
+    SendWebhook,
+    StartTimer,
+    UpdateRecord,
+)
+from core.model.errors import Conflict, InvalidRequest, NotAllowed, NotFound, OutriggerError, did_you_mean
+from core.model.events import Event
+from core.model.outcomes import Cancel, Snooze
+from core.model.records import (
+    Activity,
+    Complaint,
+    Contact,
+    Customer,
+    Lead,
+    Line,
+    MarketPrice,
+    Order,
+    PriceBasis,
+    Quote,
+    TimerDue,
+    UnitChange,
+)
+from core.store.columns import InstantColumn, JsonColumn
+from core.pipeline.commands import Command, Desk, current_desk
+
+__all__ = [
+    "Activity",
+    "Cancel",
+    "CancelTimer",
+    "Command",
+    "Complaint",
+    "Conflict",
+    "Contact",
+    "Context",
+    "Customer",
+    "Decide",
+    "Desk",
+    "Effect",
+    "Effects",
+    "EmitEvent",
+    "Event",
+    "InstantColumn",
+    "InvalidRequest",
+    "JsonColumn",
+    "Lead",
+    "Line",
+    "Log",
+    "MarketPrice",
+    "NotAllowed",
+    "NotFound",
+    "Notify",
+    "Order",
+    "OutriggerError",
+    "PluginSession",
+    "PriceBasis",
+    "Quote",
+    "Reason",
+    "Records",
+    "SendWebhook",
+    "Snooze",
+    "StartTimer",
+    "TimerDue",
+    "Unit",
+    "UnitChange",
+    "UpdateRecord",
+    "current_desk",
+    "did_you_mean",
+    "hookimpl",
+]

@@ -1,0 +1,1 @@
+"""The way out: HTTP that only goes where it may, and the channels to people."""

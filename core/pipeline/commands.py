@@ -1,0 +1,120 @@
+"""Synchronous commands: what a person decides is locked, compared, written and emitted in one transaction."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from core.model.effects import Decide, EmitEvent, message_id
+from core.model.outcomes import OutboxStatus
+from core.model.schemas import canonical_json
+from core.store import tables
+from core.store.database import Database
+from core.time.clock import Clock
+
+
+@dataclass(slots=True)
+class Command:
+    """One decision by a person: a session inside the write transaction, the time, and what follows from it."""
+
+    session: Session
+    now: datetime
+    actor: str
+    plugin: str
+    unit: str
+    id: str = field(default_factory=lambda: "cmd_" + secrets.token_hex(12))
+    _emitted: int = 0
+
+    def emit(self, effect: EmitEvent, *, source: str, kind: str, record_id: str) -> None:
+        """Emit a follow-up event about a record; it enters by the inbox after this command is committed."""
+        self._emitted += 1
+        key = effect.key or f"emit_event#{self._emitted}"
+        self.session.execute(
+            sa.insert(tables.outbox).values(
+                id=message_id(self.id, self.plugin, key, 0),
+                effect=effect.name,
+                target="inbox",
+                type=effect.type,
+                body=canonical_json({"data": dict(effect.data), "depth": 1, "occurred_at": None}),
+                event_seq=0,
+                event_id=self.id,
+                plugin=self.plugin,
+                unit=self.unit,
+                source=source,
+                kind=kind,
+                record_id=record_id,
+                status=OutboxStatus.AVAILABLE,
+                attempts=0,
+                due_at=self.now,
+                created_at=self.now,
+            )
+        )
+
+    def decide(self, effect: Decide, *, source: str, kind: str, record_id: str) -> None:
+        """Record the decision with the person who made it."""
+        self.session.execute(
+            sa.insert(tables.decisions).values(
+                event_seq=0,
+                event_id=self.id,
+                plugin=self.plugin,
+                plugin_version="",
+                unit=self.unit,
+                generation=0,
+                source=source,
+                kind=kind,
+                record_id=record_id,
+                decision=effect.kind,
+                outcome=effect.outcome,
+                summary=effect.summary,
+                rule=effect.rule,
+                reasons=[reason.as_json() for reason in effect.reasons],
+                inputs=dict(effect.inputs),
+                near_misses=list(effect.near_misses),
+                config_version=0,
+                decided_by=self.actor,
+                decided_at=self.now,
+            )
+        )
+
+
+class Desk:
+    """Where a plugin's own API and commands meet the database: reads, and commands by a person."""
+
+    def __init__(self, database: Database, clock: Clock, settings: Mapping[tuple[str, str], Any] | None = None) -> None:
+        self.database = database
+        self.clock = clock
+        self.settings = settings or {}
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Session]:
+        """Hand out a session for reading."""
+        with self.database.read() as connection, Session(bind=connection, autoflush=False) as session:
+            yield session
+
+    @contextlib.contextmanager
+    def command(self, *, plugin: str, unit: str, actor: str) -> Iterator[Command]:
+        """Run one command of a person in one write transaction; an exception leaves nothing behind."""
+        with self.database.write() as connection, Session(bind=connection, autoflush=False) as session:
+            yield Command(session=session, now=self.clock.now(), actor=actor, plugin=plugin, unit=unit)
+            session.flush()
+
+
+_current: contextvars.ContextVar[Desk] = contextvars.ContextVar("outrigger_desk")
+
+
+def current_desk() -> Desk:
+    """Return the desk of the running request or command line. Raises LookupError outside of both."""
+    return _current.get()
+
+
+def use_desk(desk: Desk) -> None:
+    """Make `desk` the current one for this request or command line."""
+    _current.set(desk)

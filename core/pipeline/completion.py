@@ -1,0 +1,291 @@
+"""The short write phase of a batch: effects, records, deliveries and events become rows of one transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.model.effects import message_id
+from core.model.errors import EffectRefused, ItemRejected
+from core.model.outcomes import (
+    OPEN_DELIVERY,
+    DeliveryStatus,
+    EventStatus,
+    OutboxStatus,
+    TimerStatus,
+    check_delivery_step,
+)
+from core.model.schemas import canonical_json
+from core.pipeline.backoff import delivery_delay
+from core.pipeline.handler import Outcome
+from core.pipeline.plan import Surroundings
+from core.pipeline.recorder import About, Rows, gather
+from core.pipeline.running import StoredDelivery
+from core.pipeline.work import DeliveryWork, EventWork, RecordWork
+from core.store.row_writes import StaleRow
+from core.store.tables import deliveries, events, records, timers
+from core.store.waiting import release
+
+_MARK_EVENT = (
+    sa.update(events)
+    .where(events.c.seq == sa.bindparam("event"), events.c.status == EventStatus.ACCEPTED.value)
+    .values(
+        status=sa.bindparam("new_status"),
+        status_reason=sa.bindparam("why"),
+        unit=sa.bindparam("new_unit"),
+        unit_reason=sa.bindparam("new_unit_reason"),
+        changed=sa.bindparam("new_changed"),
+    )
+)
+_INSERT_DELIVERY = sa.insert(deliveries)
+
+
+@dataclass(slots=True)
+class Written:
+    """What a write phase did, for the driver and the observers."""
+
+    events: int = 0
+    deliveries: int = 0
+    wake_outbox: bool = False
+    more: bool = False
+    finished: list[tuple[str, str, str, str]] = field(default_factory=list)  # unit, plugin, status, event id
+
+
+def write_fresh(
+    connection: Connection,
+    works: Sequence[EventWork],
+    around: Surroundings,
+    *,
+    careful: bool,
+    step: Callable[[str], None],
+) -> Written:
+    """Write a batch of events just planned, with their deliveries and everything those asked for."""
+    written = Written(events=len(works))
+    rows = Rows()
+    for work in works:
+        for delivery in work.deliveries:
+            _take(connection, rows, delivery, work.row, work.record, around, careful=careful)
+        if work.follow_up is not None:
+            rows.outbox.append(_follow_up_row(work, around))
+    rows.write(connection)
+    step("effects_written")
+    _write_records(connection, {work.record.key: work.record for work in works}.values(), around)
+    delivery_rows = [
+        _delivery_row(delivery, work, around) for work in works for delivery in work.deliveries
+    ]
+    if delivery_rows:
+        connection.execute(_INSERT_DELIVERY, delivery_rows)
+    held = [{"b_timer": work.hold_timer} for work in works if work.hold_timer]
+    if held:
+        connection.execute(
+            sa.update(timers).where(timers.c.id == sa.bindparam("b_timer")).values(status=TimerStatus.HELD.value), held
+        )
+    connection.execute(_MARK_EVENT, [_event_marks(work) for work in works])
+    step("marked_done")
+    written.deliveries = len(delivery_rows)
+    written.wake_outbox = rows.has_messages or bool(rows.outbox)
+    written.finished = [(row["unit"], row["plugin"], row["status"], row["event_id"]) for row in delivery_rows]
+    return written
+
+
+def write_stored(
+    connection: Connection,
+    stored: Sequence[StoredDelivery],
+    around: Surroundings,
+    *,
+    careful: bool,
+    step: Callable[[str], None],
+) -> Written:
+    """Write the outcomes of deliveries that were stored before, and let go what waited for them."""
+    written = Written(deliveries=len(stored), more=True)
+    rows = Rows()
+    for item in stored:
+        _take(connection, rows, item.delivery, item.event_row, item.record, around, careful=careful)
+    rows.write(connection)
+    step("effects_written")
+    _write_records(connection, [item.record for item in stored], around)
+    for item in stored:
+        values = _outcome_columns(item.delivery, around, name=f"dlv_{item.row.id}")
+        after = DeliveryStatus(values["status"])
+        check_delivery_step(DeliveryStatus(item.row.status), after)
+        changed = connection.execute(
+            sa.update(deliveries)
+            .where(deliveries.c.id == item.row.id, deliveries.c.status == item.row.status)
+            .values(**values)
+        )
+        if changed.rowcount != 1:
+            raise StaleRow(f"delivery dlv_{item.row.id} was changed by somebody else meanwhile")
+        if after not in OPEN_DELIVERY:
+            release(connection, item.row._mapping, around.now)
+        written.finished.append((item.row.unit, item.row.plugin, after.value, item.row.event_id))
+    step("marked_done")
+    written.wake_outbox = rows.has_messages or bool(rows.outbox)
+    return written
+
+
+def _take(
+    connection: Connection,
+    rows: Rows,
+    delivery: DeliveryWork,
+    event_row: Any,
+    record: RecordWork,
+    around: Surroundings,
+    *,
+    careful: bool,
+) -> None:
+    """Gather one delivery's rows. In careful mode they are written now, in a savepoint that only they can lose."""
+    outcome = delivery.outcome
+    if outcome is None or outcome.status is not DeliveryStatus.COMPLETED:
+        return
+    about = About(event_row, delivery, around.plugins[delivery.plugin], around.configuration, around.now)
+    state_before = record.state
+    try:
+        if not careful:
+            gather(rows, about, record)
+            return
+        own = Rows()
+        gather(own, about, record)
+        with connection.begin_nested():
+            own.write(connection)
+        rows.has_messages |= bool(own.outbox)
+    except (EffectRefused, ItemRejected) as error:
+        record.state = state_before
+        delivery.outcome = Outcome(DeliveryStatus.RETRYABLE, reason=f"{error.code}: {error.message}"[:2000])
+    except StaleRow:
+        raise
+    except sa.exc.StatementError as error:
+        # Raised only in careful mode: the savepoint is gone, and with it this delivery's rows alone.
+        record.state = state_before
+        reason = f"its rows were refused by the database: {getattr(error, 'orig', None) or error}"
+        delivery.outcome = Outcome(DeliveryStatus.RETRYABLE, reason=reason[:2000])
+
+
+def _outcome_columns(delivery: DeliveryWork, around: Surroundings, *, name: str) -> dict[str, Any]:
+    """Return the columns that say how a delivery stands now."""
+    now, limits = around.now, around.configuration.dispatch
+    values: dict[str, Any] = {
+        "status": (delivery.planned_as or DeliveryStatus.COMPLETED).value,
+        "reason": delivery.planned_reason,
+        "trace": None,
+        "attempts": delivery.attempts,
+        "due_at": now,
+        "waiting_for": delivery.waiting_for,
+        "wait_until": None,
+        "out_of_order": delivery.out_of_order,
+        "config_version": around.configuration.number,
+        "finished_at": None,
+    }
+    if delivery.planned_as is DeliveryStatus.WAITING and limits.max_wait is not None:
+        values["wait_until"] = now + limits.max_wait
+    if delivery.planned_as is DeliveryStatus.RETRYABLE:
+        values["due_at"] = now + delivery_delay(max(delivery.attempts, 1), name)
+    outcome = delivery.outcome
+    if outcome is not None and delivery.planned_as is None:
+        values |= {"status": outcome.status.value, "reason": outcome.reason, "trace": outcome.trace}
+        if outcome.status is DeliveryStatus.SCHEDULED and outcome.delay is not None:
+            values["due_at"] = now + outcome.delay
+        else:
+            values["attempts"] = delivery.attempts + 1
+        if outcome.status is DeliveryStatus.RETRYABLE:
+            if values["attempts"] >= limits.max_attempts:
+                values["status"] = DeliveryStatus.DISCARDED.value
+            else:
+                values["due_at"] = now + delivery_delay(values["attempts"], name)
+    if DeliveryStatus(values["status"]) not in OPEN_DELIVERY:
+        values["finished_at"] = now
+    return values
+
+
+def _delivery_row(delivery: DeliveryWork, work: EventWork, around: Surroundings) -> dict[str, Any]:
+    row = work.row
+    return {
+        "event_seq": row.seq,
+        "event_id": row.id,
+        "plugin": delivery.plugin,
+        "unit": delivery.unit,
+        "generation": delivery.generation,
+        "outward": True,
+        "source": row.source,
+        "kind": row.kind,
+        "record_id": row.record_id,
+        "lane": row.lane,
+        "created_at": around.now,
+        **_outcome_columns(delivery, around, name=f"{row.id}:{delivery.plugin}"),
+    }
+
+
+def _event_marks(work: EventWork) -> dict[str, Any]:
+    return {
+        "event": work.row.seq,
+        "new_status": (EventStatus.SKIPPED if work.skipped else EventStatus.DISPATCHED).value,
+        "why": work.skipped,
+        "new_unit": work.unit,
+        "new_unit_reason": work.unit_reason,
+        "new_changed": json.dumps(sorted(work.changed)) if work.changed else None,
+    }
+
+
+def _write_records(connection: Connection, works: Any, around: Surroundings) -> None:
+    rows = [_record_row(work, around) for work in works if work.touched]
+    if not rows:
+        return
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as dialect_insert
+    else:
+        from sqlalchemy.dialects.postgresql import insert as dialect_insert  # type: ignore[assignment]
+    statement = dialect_insert(records)
+    new = statement.excluded
+    names = ("unit", "unit_reason", "snapshot", "versions", "own", "last_seq", "updated_at")
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["source", "kind", "record_id"], set_={name: new[name] for name in names}
+        ),
+        rows,
+    )
+
+
+def _record_row(work: RecordWork, around: Surroundings) -> dict[str, Any]:
+    source, kind, record_id = work.key
+    return {
+        "source": source,
+        "kind": kind,
+        "record_id": record_id,
+        "unit": work.unit,
+        "unit_reason": work.unit_reason,
+        "snapshot": canonical_json(work.state.snapshot),
+        "versions": json.dumps(work.state.versions),
+        "own": json.dumps(sorted(work.state.own)),
+        "last_seq": work.last_seq,
+        "created_at": around.now,
+        "updated_at": around.now,
+    }
+
+
+def _follow_up_row(work: EventWork, around: Surroundings) -> dict[str, Any]:
+    event = work.follow_up
+    assert event is not None
+    return {
+        "id": message_id(work.row.id, "core", event.type, 0),
+        "effect": "emit_event",
+        "target": "inbox",
+        "type": event.type,
+        "body": canonical_json({"data": dict(event.data), "depth": event.depth}),
+        "event_seq": work.row.seq,
+        "event_id": work.row.id,
+        "plugin": "core",
+        "unit": work.unit,
+        "source": event.source,
+        "kind": event.kind,
+        "record_id": event.record_id,
+        "status": OutboxStatus.AVAILABLE.value,
+        "attempts": 0,
+        "due_at": around.now,
+        "reason": None,
+        "created_at": around.now,
+    }
+

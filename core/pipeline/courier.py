@@ -1,0 +1,122 @@
+"""The courier process: fires due timers, relays follow-up events and sends what waits in the outbox."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from core.host.settings import Configuration
+from core.model.errors import StorageUnavailable
+from core.pipeline.dispatch import ConfigurationSource
+from core.pipeline.inbox import store
+from core.pipeline.outbox import Sender
+from core.pipeline.relay import find_follow_ups
+from core.pipeline.slot import CallSlot
+from core.pipeline.timers import find_due, release_held
+from core.pipeline.wake import Bell
+from core.store.database import Database
+from core.time.clock import Clock
+
+IDLE_S = 0.25
+
+_log = structlog.get_logger("outrigger.courier")
+
+
+@dataclass(slots=True)
+class Courier:
+    """One courier's surroundings. It runs no plugin code, so no plugin can stop it."""
+
+    database: Database
+    clock: Clock
+    configurations: ConfigurationSource
+    slot: CallSlot
+    own_bell: Bell
+    wake_workers: Callable[[], None]
+    stopping: Callable[[], bool]
+    observe: Callable[[str, str], None] = lambda effect, result: None
+    step: Callable[[str], None] = lambda name: None
+    _configuration: Configuration | None = field(default=None)
+    _rung: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        """Work until told to stop; a database that is away is waited for."""
+        sender = threading.Thread(target=self._send, name="sender", daemon=True)
+        pause = 0.1
+        while not self.stopping():
+            self.slot.beat()
+            try:
+                did = self.pass_on()
+                pause = 0.1
+            except StorageUnavailable as error:
+                _log.warning("database_away", reason=error.message, retry_in_s=pause)
+                self.own_bell.wait(pause)
+                pause = min(pause * 2, 2.0)
+                continue
+            if sender.ident is None:
+                sender.start()  # only now is there a configuration to send by
+            if not did:
+                self._rung.set()
+                self.own_bell.wait(IDLE_S)
+        self._rung.set()
+        if sender.ident is not None:
+            sender.join(timeout=20)
+
+    def _send(self) -> None:
+        """Send in a thread of its own, since a slow receiver must not hold up timers and follow-ups."""
+        sender = Sender(self.database, self.clock, self._current, observe=self.observe, step=self.step)
+        while not self.stopping():
+            try:
+                did = sender.send_due()
+            except StorageUnavailable as error:
+                _log.warning("database_away", reason=error.message)
+                did = 0
+            if not did:
+                self._rung.wait(IDLE_S)
+                self._rung.clear()
+
+    def pass_on(self) -> int:
+        """Accept due timers and follow-up events as new events; return how many."""
+        now = self.clock.now()
+        with self.database.read() as reading:
+            newest = self.configurations.current(reading)
+        self._adopt(newest)
+        if self.database.is_sqlite:
+            with self.database.read() as reading:
+                due = find_due(reading, self._current(), now)
+                follow_ups = find_follow_ups(reading, now)
+            if not due.marks and not follow_ups.messages:
+                return 0
+            with self.database.write() as connection:
+                store(connection, [*follow_ups.events, *due.events], now)
+                due.mark(connection)
+                follow_ups.mark(connection, now)
+        else:
+            with self.database.write() as connection:
+                due = find_due(connection, self._current(), now)
+                follow_ups = find_follow_ups(connection, now)
+                if due.marks or follow_ups.messages:
+                    store(connection, [*follow_ups.events, *due.events], now)
+                    due.mark(connection)
+                    follow_ups.mark(connection, now)
+                    connection.exec_driver_sql("NOTIFY outrigger_events")
+        count = len(due.marks) + len(follow_ups.messages)
+        if count:
+            self.wake_workers()
+        return count
+
+    def _current(self) -> Configuration:
+        assert self._configuration is not None
+        return self._configuration
+
+    def _adopt(self, newest: Configuration) -> None:
+        """Take a newer configuration version; timers whose plugin it switches on run again."""
+        if self._configuration is not None and newest.number == self._configuration.number:
+            return
+        self._configuration = newest
+        with self.database.write() as connection:
+            released = release_held(connection, newest)
+        if released:
+            _log.info("timers_released", count=released)

@@ -1,0 +1,125 @@
+"""Calls one plugin's hooks for one event and turns whatever happens into an outcome; nothing escapes."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+
+from core.host.plugin import Plugin
+from core.host.settings import PluginSetting
+from core.model.context import Context, Records, RowWrite, Unit
+from core.model.effects import EFFECTS, Decide, Effect, EmitEvent, effect_keys
+from core.model.errors import EffectRefused
+from core.model.events import EVENT_TYPES, Event
+from core.model.outcomes import Cancel, DeliveryStatus, Snooze
+from core.model.schemas import canonical, canonical_json
+from core.pipeline.slot import Call, CallSlot
+from core.store.plugin_session import BufferedSession
+
+MAX_RESULT = 1_000_000
+"""How large, in characters of JSON, all effects of one delivery may be together."""
+
+_log = structlog.get_logger("outrigger.plugin")
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How one call of a handler ended."""
+
+    status: DeliveryStatus
+    reason: str | None = None
+    trace: str | None = None
+    delay: timedelta | None = None  # of a snooze
+    effects: list[tuple[str, Effect]] = field(default_factory=list)  # (effect key, effect)
+    writes: list[RowWrite] = field(default_factory=list)
+    tables: Mapping[str, sa.Table] = field(default_factory=dict)
+
+
+def call_plugin(
+    plugin: Plugin,
+    setting: PluginSetting,
+    unit: Unit,
+    event: Event[Any],
+    *,
+    now: datetime,
+    session: BufferedSession,
+    records: Records,
+    slot: CallSlot,
+    call: Call,
+    limit_s: float,
+) -> Outcome:
+    """Call every hook of `plugin` that hears the event. Exceptions become outcomes; a hang is the supervisor's."""
+    context: Context[Any] = Context(
+        unit=unit,
+        config=setting.config,
+        now=now,
+        session=session,
+        records=records,
+        log=_log.bind(event=event.id, unit=unit.slug, plugin=plugin.name),
+    )
+    effects: list[Effect] = []
+    slot.begin(call, limit_s)
+    try:
+        for hook in plugin.hears(event.type):
+            effects.extend(_checked(plugin.hooks[hook](event=event, ctx=context), plugin, hook))
+    except Snooze as snooze:
+        return Outcome(DeliveryStatus.SCHEDULED, reason=snooze.reason, delay=snooze.delay)
+    except Cancel as cancel:
+        return Outcome(DeliveryStatus.CANCELLED, reason=cancel.reason[:2000])
+    except Exception as error:
+        # A broad except is the point here: a plugin's fault costs its own delivery and nothing else.
+        return Outcome(
+            DeliveryStatus.RETRYABLE,
+            reason=f"{type(error).__name__}: {error}"[:2000],
+            trace=traceback.format_exc(limit=-12)[-8000:],
+        )
+    finally:
+        slot.end()
+        session.close()
+    keyed = list(zip(effect_keys(effects), effects, strict=True))
+    return Outcome(DeliveryStatus.COMPLETED, effects=keyed, writes=session.writes, tables=session.tables)
+
+
+def _checked(result: Any, plugin: Plugin, hook: str) -> Sequence[Effect]:
+    """Check what a hook returned. Raises EffectRefused naming the hook and what was wrong."""
+    if result is None:
+        return []
+    if not isinstance(result, (list, tuple)):
+        raise EffectRefused(f"{plugin.name}.{hook} returned {type(result).__name__}; a list of effects is expected.")
+    size = 0
+    for effect in result:
+        if not isinstance(effect, Effect) or type(effect).name not in EFFECTS:
+            raise EffectRefused(f"{plugin.name}.{hook} returned a list with {type(effect).__name__}, no effect.")
+        if effect.name not in plugin.manifest.effects:
+            raise EffectRefused(
+                f'{plugin.name}.{hook} asked for "{effect.name}", which its plugin.toml does not list in `effects`.'
+            )
+        size += _check_content(effect, plugin, hook)
+    if size > MAX_RESULT:
+        raise EffectRefused(f"{plugin.name}.{hook} returned more than {MAX_RESULT} characters of effects.")
+    return result
+
+
+def _check_content(effect: Effect, plugin: Plugin, hook: str) -> int:
+    """Check that an effect can be stored, while the blame can still be laid at its door; return its size."""
+    if isinstance(effect, EmitEvent) and (effect.type in EVENT_TYPES or not _is_own(effect.type, plugin.name)):
+        raise EffectRefused(f'{plugin.name}.{hook} may emit events named "{plugin.name}.…", not "{effect.type}".')
+    values = {name: getattr(effect, name) for name in effect.__dataclass_fields__}
+    if isinstance(effect, Decide):
+        values["reasons"] = [reason.as_json() for reason in effect.reasons]
+    try:
+        return len(canonical_json(canonical(values)))
+    except (TypeError, ValueError) as error:
+        raise EffectRefused(f"{plugin.name}.{hook} returned a {effect.name} that is no JSON: {error}") from None
+
+
+def _is_own(event_type: str, plugin: str) -> bool:
+    head, _, tail = event_type.partition(".")
+    return head == plugin and bool(tail) and all(part.isidentifier() for part in tail.split("."))
+

@@ -1,0 +1,180 @@
+"""Plans a batch: merges each accepted event into its record, finds its unit and makes one delivery per plugin."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from core.host.plugin import Plugin
+from core.host.settings import Configuration
+from core.model.events import Completeness, EVENT_TYPES, Origin
+from core.model.inbound import InboundEvent
+from core.model.merge import RecordState, merge
+from core.model.outcomes import OPEN_DELIVERY, DeliveryStatus
+from core.pipeline.history import is_merged
+from core.pipeline.units import unit_of
+from core.pipeline.work import DeliveryWork, EventWork, RecordKey, RecordWork, build_event, record_key
+from core.store.lists import by_record
+
+OPEN_STATUSES = "status IN ({})".format(", ".join(f"'{status}'" for status in sorted(OPEN_DELIVERY)))
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What planning and running look at beside the events: configuration, plugins, quarantine, open deliveries."""
+
+    configuration: Configuration
+    plugins: Mapping[str, Plugin]
+    now: datetime
+    connection: Connection
+    quarantined: frozenset[tuple[str, str]] = frozenset()  # (unit, plugin)
+    open_before: dict[tuple[RecordKey, str, str], int] = field(default_factory=dict)  # -> event_seq still open
+    crashed: frozenset[tuple[str, str]] = frozenset()  # (event id, plugin) that took the last worker down
+    snapshots: dict[RecordKey, Mapping[str, Any] | None] = field(default_factory=dict)
+
+    def linked(self, source: str, kind: str, record_id: str) -> Mapping[str, Any] | None:
+        """Return another record's current snapshot; remembered for the batch."""
+        key = (source, kind, record_id)
+        if key not in self.snapshots:
+            rows = by_record(self.connection, "t.snapshot", "records", [key])
+            self.snapshots[key] = json.loads(rows[0][0]) if rows else None
+        return self.snapshots[key]
+
+
+def load_records(connection: Connection, keys: list[RecordKey]) -> dict[RecordKey, RecordWork]:
+    """Load the state of the records; one that is not known yet starts empty."""
+    found = {key: RecordWork(key) for key in keys}
+    columns = "t.source, t.kind, t.record_id, t.unit, t.unit_reason, t.snapshot, t.versions, t.own, t.last_seq"
+    for row in by_record(connection, columns, "records", list(found)):
+        work = found[(row[0], row[1], row[2])]
+        work.unit, work.unit_reason, work.last_seq, work.exists = row[3], row[4], row[8], True
+        work.state = RecordState(json.loads(row[5]), json.loads(row[6]), frozenset(json.loads(row[7])))
+    return found
+
+
+def load_open(connection: Connection, keys: list[RecordKey]) -> dict[tuple[RecordKey, str, str], int]:
+    """Return, for each record, plugin and unit, the latest event with a delivery that is still open."""
+    rows = by_record(
+        connection, "t.source, t.kind, t.record_id, t.plugin, t.unit, t.event_seq", "deliveries", keys,
+        where="t." + OPEN_STATUSES,
+    )  # fmt: skip
+    latest: dict[tuple[RecordKey, str, str], int] = {}
+    for source, kind, record_id, plugin, unit, seq in rows:
+        key = ((source, kind, record_id), plugin, unit)
+        latest[key] = max(seq, latest.get(key, 0))
+    return latest
+
+
+def plan_event(row: Any, record: RecordWork, around: Surroundings, *, run: bool) -> EventWork:
+    """Merge one event and plan its deliveries. With `run` False they are stored for later, one by one."""
+    work = EventWork(row=row, record=record)
+    merged_now = is_merged(row.type, row.kind)
+    if merged_now:
+        merged = merge(record.state, json.loads(row.data), row.version, completeness=row.completeness)
+        record.state, work.changed, record.touched = merged.state, merged.changed, True
+        if EVENT_TYPES[row.type].is_update and merged.superseded:
+            work.skipped = "superseded: a newer version was merged before"
+        elif EVENT_TYPES[row.type].is_update and merged.echo:
+            work.skipped = "echo: the CRM reports back what Outrigger wrote"
+    before = record.unit
+    _find_unit(work, around)
+    record.last_seq = max(record.last_seq, row.seq)
+    if work.skipped is None and row.depth > around.configuration.dispatch.follow_up_depth:
+        work.skipped = f"too deep: more than {around.configuration.dispatch.follow_up_depth} follow-ups in a chain"
+    if merged_now and record.exists and before is not None and before != work.unit:
+        work.follow_up = _unit_changed(work, before)
+    if work.skipped is None:
+        work.event = build_event(row, work.unit, record.state, work.changed)
+        work.deliveries = _deliveries(work, around, run=run)
+    return work
+
+
+def _find_unit(work: EventWork, around: Surroundings) -> None:
+    row, record = work.row, work.record
+    if row.type == "timer.due" or row.kind not in EVENT_TYPE_KINDS:
+        # A timer belongs to the unit that started it, whatever became of the record.
+        work.unit, work.unit_reason = row.unit or record.unit or "default", "of the timer"
+        return
+    unit, reason = unit_of(
+        around.configuration,
+        row.source,
+        row.unit if is_merged(row.type, row.kind) else None,
+        record.state.snapshot,
+        lambda kind, record_id: around.linked(row.source, kind, record_id),
+    )
+    work.unit, work.unit_reason = unit, reason
+    if is_merged(row.type, row.kind):
+        record.unit, record.unit_reason, record.touched = unit, reason, True
+
+
+EVENT_TYPE_KINDS = frozenset(item.kind for item in EVENT_TYPES.values() if item.kind)
+
+
+def _unit_changed(work: EventWork, before: str) -> InboundEvent:
+    row = work.row
+    return InboundEvent(
+        source=row.source,
+        type="record.unit_changed",
+        kind=row.kind,
+        record_id=row.record_id,
+        dedupe_key=f"unit_changed:{row.id}",
+        occurred_at=row.occurred_at,
+        data={"id": row.record_id, "from_unit": before, "to_unit": work.unit, "reason": work.unit_reason},
+        version=row.version,
+        completeness=Completeness.DELTA,
+        origin=Origin.CORE,
+        depth=row.depth + 1,
+        caused_by=row.id,
+        body_hash=f"{before}>{work.unit}",
+    )
+
+
+def _audience(work: EventWork, around: Surroundings) -> list[tuple[str, str]]:
+    """Return (plugin, unit) for every plugin that hears the event, sorted."""
+    row, configuration = work.row, around.configuration
+    units = [work.unit]
+    only: str | None = None
+    if row.type == "timer.due":
+        only = json.loads(row.data)["plugin"]
+    elif row.type == "record.unit_changed":
+        units = sorted({work.unit, json.loads(row.data).get("from_unit") or work.unit})
+    return [
+        (name, unit)
+        for unit in units
+        for name in configuration.enabled_plugins(unit)
+        if (only is None or name == only)
+        and name in around.plugins
+        and around.plugins[name].hears(row.type)
+        and configuration.plugins[(unit, name)].config is not None
+    ]
+
+
+def _deliveries(work: EventWork, around: Surroundings, *, run: bool) -> list[DeliveryWork]:
+    row = work.row
+    audience = _audience(work, around)
+    if row.type == "timer.due" and not audience:
+        work.hold_timer = json.loads(row.data).get("timer_id")
+        work.skipped = "held: the timer's plugin is switched off"
+        return []
+    result = []
+    for plugin, unit in audience:
+        delivery = DeliveryWork(plugin=plugin, unit=unit)
+        earlier = around.open_before.get((record_key(row), plugin, unit))
+        if (unit, plugin) in around.quarantined:
+            delivery.planned_as = DeliveryStatus.QUARANTINED
+            delivery.planned_reason = "the plugin is in quarantine for this unit"
+        elif earlier is not None:
+            delivery.planned_as, delivery.waiting_for = DeliveryStatus.WAITING, earlier
+            delivery.planned_reason = "waiting for an earlier event of this record"
+        elif (row.id, plugin) in around.crashed:
+            delivery.planned_as, delivery.attempts = DeliveryStatus.RETRYABLE, 1
+            delivery.planned_reason = "the worker died or hung while this plugin handled the event"
+        elif not run:
+            delivery.planned_as = DeliveryStatus.AVAILABLE
+        result.append(delivery)
+    return result

@@ -1,0 +1,290 @@
+"""Turns what handlers asked for into rows: decisions, messages, timers, record updates and the plugins' own rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.host.plugin import Plugin
+from core.host.settings import Configuration
+from core.model.context import RowWrite
+from core.model.effects import (
+    CancelTimer,
+    Decide,
+    Effect,
+    EmitEvent,
+    Notify,
+    SendWebhook,
+    StartTimer,
+    UpdateRecord,
+    message_id,
+)
+from core.model.errors import EffectRefused, did_you_mean
+from core.model.instants import format_instant
+from core.model.merge import set_own
+from core.model.outcomes import OutboxStatus, TimerStatus
+from core.model.schemas import canonical, canonical_json, check_fields
+from core.pipeline.work import DeliveryWork, RecordWork
+from core.store.row_writes import apply_writes
+from core.store.tables import decisions, outbox, record_updates, timers
+
+
+@dataclass(slots=True)
+class Rows:
+    """The rows of many deliveries, gathered so that each table is written once."""
+
+    decisions: list[dict[str, Any]] = field(default_factory=list)
+    outbox: list[dict[str, Any]] = field(default_factory=list)
+    updates: list[dict[str, Any]] = field(default_factory=list)
+    timers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    cancelled_timers: dict[str, None] = field(default_factory=dict)
+    writes: list[RowWrite] = field(default_factory=list)
+    tables: dict[str, sa.Table] = field(default_factory=dict)
+    has_messages: bool = False  # whether messages were already written
+
+    def write(self, connection: Connection) -> None:
+        """Write everything in as few statements as there are tables."""
+        if self.writes:
+            apply_writes(connection, self.tables, self.writes)
+        if self.decisions:
+            connection.execute(sa.insert(decisions), self.decisions)
+        if self.updates:
+            connection.execute(sa.insert(record_updates), self.updates)
+        if self.timers:
+            _start_timers(connection, list(self.timers.values()))
+        if self.cancelled_timers:
+            _cancel_timers(connection, list(self.cancelled_timers))
+        if self.outbox:
+            connection.execute(sa.insert(outbox), self.outbox)
+
+
+def timer_id(plugin: str, unit: str, source: str, kind: str, record_id: str, timer: str) -> str:
+    """Name a timer by what it is for: the same name replaces the timer."""
+    text = "\x1f".join((plugin, unit, source, kind, record_id, timer))
+    return "tmr_" + hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _start_timers(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as dialect_insert
+    else:
+        from sqlalchemy.dialects.postgresql import insert as dialect_insert  # type: ignore[assignment]
+    statement = dialect_insert(timers)
+    new = statement.excluded
+    replaced = {name: new[name] for name in ("due_at", "status", "data", "started_by", "depth", "fired_at")}
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=["id"], set_={**replaced, "round": timers.c.round + 1}), rows
+    )
+
+
+def _cancel_timers(connection: Connection, ids: list[str]) -> None:
+    connection.execute(
+        sa.update(timers)
+        .where(timers.c.id == sa.bindparam("b_timer"), timers.c.status.in_([TimerStatus.PENDING, TimerStatus.HELD]))
+        .values(status=TimerStatus.CANCELLED.value),
+        [{"b_timer": identity} for identity in ids],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a delivery's rows have in common: its event, its record, its plugin and the time."""
+
+    event: Any  # events row
+    delivery: DeliveryWork
+    plugin: Plugin
+    configuration: Configuration
+    now: datetime
+
+    def common(self) -> dict[str, Any]:
+        """Return the columns that decisions and messages share."""
+        return {
+            "event_seq": self.event.seq,
+            "event_id": self.event.id,
+            "plugin": self.delivery.plugin,
+            "unit": self.delivery.unit,
+            "source": self.event.source,
+            "kind": self.event.kind,
+            "record_id": self.event.record_id,
+        }
+
+
+def gather(rows: Rows, about: About, record: RecordWork) -> None:
+    """Add the rows of one completed delivery; the record's state follows its updates.
+
+    Raises EffectRefused or ItemRejected when an effect cannot be carried out; then nothing was added.
+    """
+    outcome = about.delivery.outcome
+    assert outcome is not None
+    staged = Rows()
+    state = record.state
+    for key, effect in outcome.effects:
+        if isinstance(effect, UpdateRecord):
+            fields = check_fields(about.event.kind, effect.fields)
+            state = set_own(state, fields)
+            staged.updates.append(_update_row(about, fields, max(record.last_seq, about.event.seq)))
+            if effect.write_back:
+                staged.outbox.append(_message(about, key, effect, about.event.source, _write_back_body(about, fields)))
+        else:
+            _stage(staged, about, key, effect)
+    if state is not record.state:
+        record.state, record.touched = state, True
+    rows.decisions += staged.decisions
+    rows.outbox += staged.outbox
+    rows.updates += staged.updates
+    for identity in staged.cancelled_timers:
+        rows.timers.pop(identity, None)
+        rows.cancelled_timers[identity] = None
+    for identity, row in staged.timers.items():
+        rows.cancelled_timers.pop(identity, None)
+        rows.timers[identity] = row
+    rows.writes += outcome.writes
+    rows.tables |= outcome.tables
+
+
+def _stage(staged: Rows, about: About, key: str, effect: Effect) -> None:
+    if isinstance(effect, Decide):
+        staged.decisions.append(_decision_row(about, effect))
+    elif isinstance(effect, StartTimer):
+        identity = _timer_identity(about, effect.timer)
+        staged.cancelled_timers.pop(identity, None)
+        staged.timers[identity] = _timer_row(about, effect, identity)
+    elif isinstance(effect, CancelTimer):
+        identity = _timer_identity(about, effect.timer)
+        staged.timers.pop(identity, None)
+        staged.cancelled_timers[identity] = None
+    elif isinstance(effect, EmitEvent):
+        body = {"data": canonical(effect.data), "depth": about.event.depth + 1}
+        staged.outbox.append(_message(about, key, effect, "inbox", body, type=effect.type))
+    elif isinstance(effect, SendWebhook):
+        _known_endpoint(about, effect.endpoint)
+        body = {
+            "type": effect.type,
+            "timestamp": format_instant(about.now),
+            "data": {"record_id": about.event.record_id, "unit": about.delivery.unit, **canonical(effect.data)},
+        }
+        staged.outbox.append(_message(about, key, effect, effect.endpoint, body, type=effect.type))
+    elif isinstance(effect, Notify):
+        body = {
+            "type": f"notify.{effect.template}",
+            "timestamp": format_instant(about.now),
+            "data": {
+                "to": effect.to,
+                "template": effect.template,
+                "unit": about.delivery.unit,
+                "record": {"source": about.event.source, "kind": about.event.kind, "id": about.event.record_id},
+                "values": canonical(effect.data),
+            },
+        }
+        staged.outbox.append(_message(about, key, effect, effect.channel or "people", body, type=body["type"]))
+    else:
+        raise EffectRefused(f'The effect "{effect.name}" is not known to the recorder.')
+
+
+def _known_endpoint(about: About, endpoint: str) -> None:
+    known = about.configuration.endpoints
+    if endpoint not in known:
+        raise EffectRefused(
+            f'{about.plugin.name} sends to the endpoint "{endpoint}", which plugins.toml does not define under'
+            f" [endpoints].{did_you_mean(endpoint, known)}"
+        )
+
+
+def _write_back_body(about: About, fields: Mapping[str, Any]) -> dict[str, Any]:
+    event = about.event
+    return {
+        "type": "record.update",
+        "timestamp": format_instant(about.now),
+        "data": {
+            "kind": event.kind,
+            "id": event.record_id,
+            "unit": about.delivery.unit,
+            "fields": dict(fields),
+            "sequence": event.seq,  # rises with every event of the record, so that a receiver can drop an older one
+            "decided_by": about.plugin.name,
+            "because_of": event.id,
+        },
+    }
+
+
+def _message(
+    about: About, key: str, effect: Effect, target: str, body: Mapping[str, Any], type: str = "record.update"
+) -> dict[str, Any]:
+    is_quiet = not about.delivery.outward and not isinstance(effect, EmitEvent)
+    reason = "a replay sends nothing outward unless asked" if is_quiet else None
+    identity = message_id(about.event.id, f"{about.delivery.plugin}@{about.delivery.unit}", key, about.delivery.generation)
+    return about.common() | {
+        "id": identity,
+        "effect": effect.name,
+        "target": target,
+        "type": type,
+        "body": canonical_json(body),
+        "status": (OutboxStatus.SUPPRESSED if is_quiet else OutboxStatus.AVAILABLE).value,
+        "attempts": 0,
+        "due_at": about.now,
+        "reason": reason,
+        "created_at": about.now,
+    }
+
+
+def _decision_row(about: About, effect: Decide) -> dict[str, Any]:
+    return about.common() | {
+        "plugin_version": about.plugin.manifest.version,
+        "generation": about.delivery.generation,
+        "decision": effect.kind,
+        "outcome": effect.outcome,
+        "summary": effect.summary,
+        "rule": effect.rule,
+        "reasons": [reason.as_json() for reason in effect.reasons],
+        "inputs": canonical(effect.inputs),
+        "near_misses": list(effect.near_misses),
+        "config_version": about.configuration.number,
+        "decided_by": None,
+        "decided_at": about.now,
+    }
+
+
+def _update_row(about: About, fields: Mapping[str, Any], after: int) -> dict[str, Any]:
+    return {
+        "source": about.event.source,
+        "kind": about.event.kind,
+        "record_id": about.event.record_id,
+        "applied_after_seq": after,
+        "event_seq": about.event.seq,
+        "plugin": about.delivery.plugin,
+        "fields": dict(fields),
+        "at": about.now,
+    }
+
+
+def _timer_identity(about: About, timer: str) -> str:
+    event, delivery = about.event, about.delivery
+    return timer_id(delivery.plugin, delivery.unit, event.source, event.kind, event.record_id, timer)
+
+
+def _timer_row(about: About, effect: StartTimer, identity: str) -> dict[str, Any]:
+    event = about.event
+    if effect.due_at.tzinfo is None:
+        raise EffectRefused(f'The timer "{effect.timer}" is due at a time without an offset; use ctx.now plus a span.')
+    return {
+        "id": identity,
+        "plugin": about.delivery.plugin,
+        "unit": about.delivery.unit,
+        "source": event.source,
+        "kind": event.kind,
+        "record_id": event.record_id,
+        "timer": effect.timer,
+        "round": 1,
+        "due_at": effect.due_at,
+        "status": TimerStatus.PENDING.value,
+        "data": canonical(effect.data),
+        "started_by": event.id,
+        "depth": event.depth,
+        "fired_at": None,
+    }

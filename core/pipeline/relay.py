@@ -1,0 +1,71 @@
+"""Follow-up events on their way from the outbox to the inbox: read here, accepted there, marked in one transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.model.events import EVENT_TYPES, Completeness, Origin
+from core.model.inbound import InboundEvent
+from core.model.outcomes import OutboxStatus
+from core.model.versions import version_key
+from core.store.tables import outbox
+
+_SENT = (
+    sa.update(outbox)
+    .where(outbox.c.seq == sa.bindparam("message"))
+    .values(status=OutboxStatus.SENT.value, sent_at=sa.bindparam("at"), attempts=1)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUps:
+    """Follow-up events that wait in the outbox, and their messages' numbers."""
+
+    events: Sequence[InboundEvent]
+    messages: Sequence[int]
+
+    def mark(self, connection: Connection, now: datetime) -> None:
+        """Mark the messages sent, in the transaction that accepts their events."""
+        if self.messages:
+            connection.execute(_SENT, [{"message": seq, "at": now} for seq in self.messages])
+
+
+def find_follow_ups(connection: Connection, now: datetime, *, limit: int = 200) -> FollowUps:
+    """Find follow-up events that wait, oldest first."""
+    statement = (
+        sa.select(outbox)
+        .where(sa.text("status IN ('available', 'retryable')"), outbox.c.due_at <= now, outbox.c.target == "inbox")
+        .order_by(outbox.c.due_at, outbox.c.seq)
+        .limit(limit)
+    )
+    if connection.dialect.name == "postgresql":
+        statement = statement.with_for_update(skip_locked=True)
+    rows = connection.execute(statement).fetchall()
+    return FollowUps([_event(row) for row in rows], [row.seq for row in rows])
+
+
+def _event(row: Any) -> InboundEvent:
+    body = json.loads(row.body)
+    return InboundEvent(
+        source=row.source,
+        type=row.type,
+        kind=row.kind,
+        record_id=row.record_id,
+        dedupe_key=f"effect:{row.id}",
+        occurred_at=row.created_at,
+        data=body["data"],
+        version=version_key(None, row.created_at),
+        completeness=Completeness.DELTA,
+        unit=row.unit,
+        origin=Origin.CORE if row.type in EVENT_TYPES else Origin.PLUGIN,
+        depth=int(body["depth"]),
+        caused_by=row.event_id,
+        body_hash=row.id,
+    )

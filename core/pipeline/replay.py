@@ -1,0 +1,301 @@
+"""Replays stored events: each gets new deliveries under a new generation, which the dispatcher picks up as open ones.
+
+Messages of a replay stay in the house unless they are asked for, because receivers drop repeats only of the same id
+and a new generation has new ids. A rejected event is mapped again and, when it maps now, accepted like a new one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.host.plugin import Plugin
+from core.host.settings import Configuration
+from core.model.errors import Conflict, InvalidRequest, ItemRejected, NotFound, did_you_mean
+from core.model.events import event_id
+from core.model.inbound import InboundEvent, InboundItem
+from core.model.outcomes import DeliveryStatus, EventStatus
+from core.pipeline.inbox import store
+from core.store.database import Database
+from core.store.reading.events import EventFilter
+from core.store.tables import deliveries, events
+from core.time.clock import Clock
+
+BATCH = 250
+MAX_SET = 100_000
+
+Remap = Callable[[str, str, Mapping[str, str]], InboundItem]
+"""Maps what a source once sent again: (source, raw body, headers) -> item."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What replaying a set would do; `up_to` fixes the set against events that come later."""
+
+    events: int
+    deliveries: int
+    by_type: Mapping[str, int]
+    by_plugin: Mapping[str, int]
+    up_to: int
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What a replay did."""
+
+    events: int = 0
+    deliveries: list[int] = field(default_factory=list)  # ids of the new deliveries
+    accepted: list[str] = field(default_factory=list)  # ids of rejected events that map now
+    still_rejected: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Replayer:
+    """Replays one event or a filtered set. `wake` tells the dispatcher of this process, if there is one."""
+
+    database: Database
+    clock: Clock
+    configuration: Callable[[], Configuration]
+    plugins: Callable[[], Mapping[str, Plugin]]
+    remap: Remap | None = None
+    wake: Callable[[], None] = lambda: None
+
+    def replay_event(
+        self,
+        identity: str,
+        *,
+        plugin: str | None = None,
+        outward: bool = False,
+        units: frozenset[str] | None = None,
+    ) -> Replayed:
+        """Replay one event, for one plugin only if named. `units` limits which units' plugins run (None: all).
+
+        Raises NotFound, Conflict for an event that starts nothing yet or at all, ItemRejected when a rejected event
+        still does not map.
+        """
+        with self.database.write() as connection:
+            row = connection.execute(
+                sa.select(events).where(events.c.id == identity).with_for_update()
+            ).one_or_none()
+            if row is None or (units is not None and row.unit not in units):
+                raise NotFound(f'There is no event "{identity[:80]}".')
+            if row.status == EventStatus.REJECTED:
+                result = self._map_again(connection, row)
+            else:
+                _check_replayable(row)
+                result = self._add(connection, [row], plugin, outward, units)
+                if not result.deliveries:
+                    raise Conflict(self._nobody(row, plugin))
+            self._notify(connection)
+        self.wake()
+        return result
+
+    def estimate(
+        self, chosen: EventFilter, *, plugin: str | None = None, up_to: int | None = None
+    ) -> Estimate:
+        """Count what replaying the set would do; writes nothing."""
+        if plugin is not None:
+            self._known_plugin(plugin)
+        with self.database.read() as connection:
+            if up_to is None:
+                up_to = connection.execute(sa.select(sa.func.max(events.c.seq))).scalar() or 0
+            by_type: dict[str, int] = {}
+            by_plugin: dict[str, int] = {}
+            number = 0
+            for rows in self._batches(connection, chosen, up_to):
+                number += len(rows)
+                for row in rows:
+                    by_type[row.type] = by_type.get(row.type, 0) + 1
+                earlier = _earlier(connection, [row.seq for row in rows])
+                for row in rows:
+                    for name, _ in self._audience(row, earlier.get(row.seq, (0, frozenset()))[1], plugin, chosen.units):
+                        by_plugin[name] = by_plugin.get(name, 0) + 1
+                if number > MAX_SET:
+                    raise InvalidRequest(f"More than {MAX_SET} events fit; narrow the filter and replay in parts.")
+        return Estimate(
+            events=number,
+            deliveries=sum(by_plugin.values()),
+            by_type=dict(sorted(by_type.items())),
+            by_plugin=dict(sorted(by_plugin.items())),
+            up_to=up_to,
+        )
+
+    def replay_set(
+        self,
+        chosen: EventFilter,
+        confirmed: Estimate,
+        *,
+        plugin: str | None = None,
+        outward: bool = False,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Replayed:
+        """Replay the set the estimate counted, oldest first; `progress` is told (events done, events in all).
+
+        Raises Conflict, before anything is written, when the set is another one by now.
+        """
+        fresh = self.estimate(chosen, plugin=plugin, up_to=confirmed.up_to)
+        if (fresh.events, fresh.deliveries) != (confirmed.events, confirmed.deliveries):
+            raise Conflict(
+                f"The estimate said {confirmed.events} events and {confirmed.deliveries} deliveries; by now it is"
+                f" {fresh.events} and {fresh.deliveries}. Ask for a new estimate."
+            )
+        total, after = Replayed(), 0
+        while True:
+            with self.database.write() as connection:
+                rows = self._batch(connection, chosen, after, confirmed.up_to)
+                if not rows:
+                    break
+                done = self._add(connection, rows, plugin, outward, chosen.units)
+                self._notify(connection)
+            after = rows[-1].seq
+            total.events += len(rows)
+            total.deliveries += done.deliveries
+            self.wake()
+            progress(total.events, confirmed.events)
+        return total
+
+    # -- the parts
+
+    def _batches(self, connection: Connection, chosen: EventFilter, up_to: int) -> Any:
+        after = 0
+        while rows := self._batch(connection, chosen, after, up_to):
+            after = rows[-1].seq
+            yield rows
+
+    def _batch(self, connection: Connection, chosen: EventFilter, after: int, up_to: int) -> Sequence[Any]:
+        # Only dispatched events can be dispatched again; skipped ones started nothing and start nothing now.
+        statement = sa.select(events).where(
+            *chosen.conditions(),
+            events.c.status == EventStatus.DISPATCHED.value,
+            events.c.seq > after,
+            events.c.seq <= up_to,
+        )
+        return connection.execute(statement.order_by(events.c.seq).limit(BATCH)).fetchall()
+
+    def _add(
+        self,
+        connection: Connection,
+        rows: Sequence[Any],
+        plugin: str | None,
+        outward: bool,
+        units: frozenset[str] | None,
+    ) -> Replayed:
+        """Insert one new generation of deliveries for the rows of one batch."""
+        if plugin is not None:
+            self._known_plugin(plugin)
+        now, number = self.clock.now(), self.configuration().number
+        earlier = _earlier(connection, [row.seq for row in rows])
+        new = [
+            _delivery(row, name, unit, generation + 1, outward, number, now)
+            for row in rows
+            for generation, old_units in (earlier.get(row.seq, (0, frozenset())),)
+            for name, unit in self._audience(row, old_units, plugin, units)
+        ]
+        result = Replayed(events=len(rows))
+        if new:
+            inserted = connection.execute(sa.insert(deliveries).returning(deliveries.c.id), new)
+            result.deliveries = sorted(int(identity) for (identity,) in inserted)
+        return result
+
+    def _audience(
+        self, row: Any, old_units: frozenset[str], plugin: str | None, allowed: frozenset[str] | None
+    ) -> list[tuple[str, str]]:
+        """Return (plugin, unit): who is switched on today and hears the event, in the units it was delivered to."""
+        configuration, plugins = self.configuration(), self.plugins()
+        only = json.loads(row.data).get("plugin") if row.type == "timer.due" else None
+        units = sorted(old_units | ({row.unit} if row.unit else set()))
+        return [
+            (name, unit)
+            for unit in units
+            if allowed is None or unit in allowed
+            for name in configuration.enabled_plugins(unit)
+            if (plugin is None or name == plugin)
+            and (only is None or name == only)
+            and name in plugins
+            and plugins[name].hears(row.type)
+        ]
+
+    def _known_plugin(self, plugin: str) -> None:
+        if plugin not in self.plugins():
+            raise InvalidRequest(f'There is no plugin "{plugin[:80]}".{did_you_mean(plugin, self.plugins())}')
+
+    def _nobody(self, row: Any, plugin: str | None) -> str:
+        who = f"The plugin {plugin} is not" if plugin else "No plugin is"
+        return f"{who} switched on for {row.type} in unit {row.unit}, so there is nothing to replay."
+
+    def _map_again(self, connection: Connection, row: Any) -> Replayed:
+        if self.remap is None:
+            raise Conflict("Rejected events are mapped again by the server; this process has no adapters.")
+        kept = json.loads(row.raw or "{}")
+        item = self.remap(row.source, str(kept.get("raw", "")), dict(kept.get("headers") or {}))
+        if not isinstance(item, InboundEvent):
+            raise ItemRejected(f"It still does not map: {item.reason}", errors=[dict(e) for e in item.errors])
+        identity = event_id(item.source, item.dedupe_key)
+        if identity == row.id:
+            # It is accepted now, so it gets its place behind everything that was accepted before now.
+            connection.execute(sa.delete(events).where(events.c.seq == row.seq))
+        else:
+            connection.execute(
+                sa.update(events)
+                .where(events.c.seq == row.seq)
+                .values(status=EventStatus.SKIPPED.value, status_reason=f"mapped later, as {identity}")
+            )
+        stored = store(connection, [item], self.clock.now())
+        return Replayed(events=1, accepted=list(stored.ids))
+
+    def _notify(self, connection: Connection) -> None:
+        if not self.database.is_sqlite:
+            connection.exec_driver_sql("NOTIFY outrigger_events")
+
+
+def _check_replayable(row: Any) -> None:
+    if row.status == EventStatus.ACCEPTED:
+        raise Conflict("The event is not dispatched yet; there is nothing to do again.")
+    if row.status == EventStatus.SKIPPED:
+        raise Conflict(f"The event was skipped ({row.status_reason}); it started nothing and starts nothing now.")
+
+
+def _earlier(connection: Connection, seqs: Sequence[int]) -> dict[int, tuple[int, frozenset[str]]]:
+    """Return, for each event, its newest generation and the units whose plugins had it."""
+    statement = sa.select(
+        deliveries.c.event_seq, deliveries.c.unit, sa.func.max(deliveries.c.generation)
+    ).where(deliveries.c.event_seq.in_(seqs))
+    found: dict[int, tuple[int, frozenset[str]]] = {}
+    for seq, unit, generation in connection.execute(statement.group_by(deliveries.c.event_seq, deliveries.c.unit)):
+        newest, units = found.get(seq, (0, frozenset()))
+        found[seq] = (max(newest, generation), units | {unit})
+    return found
+
+
+def _delivery(
+    row: Any, plugin: str, unit: str, generation: int, outward: bool, config_version: int, now: datetime
+) -> dict[str, Any]:
+    return {
+        "event_seq": row.seq,
+        "event_id": row.id,
+        "plugin": plugin,
+        "unit": unit,
+        "generation": generation,
+        "outward": outward,
+        "source": row.source,
+        "kind": row.kind,
+        "record_id": row.record_id,
+        "lane": row.lane,
+        "status": DeliveryStatus.AVAILABLE.value,
+        "reason": None,
+        "trace": None,
+        "attempts": 0,
+        "due_at": now,
+        "waiting_for": None,
+        "wait_until": None,
+        "out_of_order": False,
+        "config_version": config_version,
+        "created_at": now,
+        "finished_at": None,
+    }

@@ -1,0 +1,175 @@
+"""Runs deliveries: those just planned, and those stored before, on the record as of their event."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from core.model.context import Unit
+from core.model.events import Event
+from core.model.outcomes import DeliveryStatus
+from core.model.records import KINDS
+from core.model.schemas import builder_for
+from core.pipeline.handler import Outcome, call_plugin
+from core.pipeline.history import record_as_of
+from core.pipeline.plan import OPEN_STATUSES, Surroundings, load_records
+from core.pipeline.slot import Call, CallSlot
+from core.pipeline.work import DeliveryWork, RecordKey, RecordWork, build_event, record_key
+from core.store.lists import by_record
+from core.store.plugin_session import BufferedSession, Overlay, lay_over
+from core.store.tables import deliveries, events
+
+
+class RecordsAsOf:
+    """Implements `ctx.records` for one event."""
+
+    def __init__(self, event: Event[Any], seq: int, around: Surroundings) -> None:
+        self._event = event
+        self._seq = seq
+        self._around = around
+
+    def get(self, kind: str, record_id: str) -> Any | None:
+        """Return the record of the event's source, as of the event, or None when it is not known."""
+        if (kind, record_id) == (self._event.kind, self._event.record_id):
+            return self._event.record
+        if kind not in KINDS:
+            return None
+        key = (self._event.source, kind, record_id)
+        rows = by_record(self._around.connection, "t.last_seq", "records", [key])
+        if not rows:
+            return None
+        if rows[0][0] <= self._seq:
+            snapshot = self._around.linked(*key)
+        else:
+            snapshot = record_as_of(self._around.connection, *key, self._seq).snapshot
+        return builder_for(KINDS[kind])({"id": record_id, **snapshot}) if snapshot else None
+
+
+def run(
+    delivery: DeliveryWork, event: Event[Any] | None, around: Surroundings, slot: CallSlot, overlay: Overlay, *, seq: int
+) -> None:
+    """Call the delivery's plugin and keep the outcome on the delivery."""
+    assert event is not None
+    configuration = around.configuration
+    unit = configuration.units.get(delivery.unit)
+    session = BufferedSession(around.connection, delivery.plugin, overlay)
+    outcome = call_plugin(
+        around.plugins[delivery.plugin],
+        configuration.plugins[(delivery.unit, delivery.plugin)],
+        Unit(delivery.unit, unit.title if unit else ""),
+        event,
+        now=around.now,
+        session=session,
+        records=RecordsAsOf(event, seq, around),
+        slot=slot,
+        call=Call(delivery.unit, delivery.plugin, event.id, seq, delivery.generation),
+        limit_s=configuration.dispatch.hook_time_limit_s,
+    )
+    delivery.outcome = outcome
+    if outcome.writes:
+        lay_over(overlay, outcome.writes)
+
+
+@dataclass(slots=True)
+class StoredDelivery:
+    """A delivery that was stored before, with its event and its record."""
+
+    row: Any  # deliveries row
+    event_row: Any
+    event: Event[Any]
+    record: RecordWork
+    delivery: DeliveryWork
+
+
+def load_stored(around: Surroundings, rows: Sequence[Any]) -> list[StoredDelivery]:
+    """Load what the claimed deliveries need; those that may not run yet are marked with what they become."""
+    connection = around.connection
+    found = connection.execute(sa.select(events).where(events.c.seq.in_([row.event_seq for row in rows]))).fetchall()
+    event_rows = {row.seq: row for row in found}
+    keys = [record_key(row) for row in rows]
+    records = load_records(connection, keys)
+    open_rows = by_record(
+        connection, "t.source, t.kind, t.record_id, t.plugin, t.unit, t.event_seq, t.id", "deliveries", keys,
+        where="t." + OPEN_STATUSES,
+    )  # fmt: skip
+    later = _completed_later(around, rows)
+    result = []
+    for row in rows:
+        event_row = event_rows[row.event_seq]
+        state = record_as_of(connection, row.source, row.kind, row.record_id, row.event_seq)
+        event = build_event(event_row, row.unit, state, frozenset(_names(event_row.changed)))
+        delivery = DeliveryWork(
+            plugin=row.plugin, unit=row.unit, generation=row.generation, id=row.id,
+            status_before=DeliveryStatus(row.status), attempts=row.attempts, outward=row.outward,
+            out_of_order=bool(row.out_of_order) or row.id in later,
+        )  # fmt: skip
+        _gate(delivery, row, around, _earlier(row, open_rows))
+        if delivery.out_of_order:
+            event = _marked(event)
+        result.append(StoredDelivery(row, event_row, event, records[record_key(row)], delivery))
+    return result
+
+
+def _names(text: str | None) -> list[str]:
+    return list(json.loads(text)) if text else []
+
+
+def _marked(event: Event[Any]) -> Event[Any]:
+    return dataclasses.replace(event, out_of_order=True)
+
+
+def _earlier(row: Any, open_rows: Sequence[Any]) -> int | None:
+    key = (row.source, row.kind, row.record_id, row.plugin, row.unit)
+    earlier = [item[5] for item in open_rows if tuple(item[:5]) == key and item[6] != row.id and item[5] < row.event_seq]
+    return max(earlier, default=None)
+
+
+def _gate(delivery: DeliveryWork, row: Any, around: Surroundings, earlier: int | None) -> None:
+    """Decide whether a claimed delivery may run; when not, say what it becomes instead."""
+    if not around.configuration.is_enabled(delivery.unit, delivery.plugin):
+        delivery.planned_as, delivery.planned_reason = DeliveryStatus.SKIPPED, "the plugin was switched off"
+    elif (
+        delivery.plugin not in around.plugins
+        or around.configuration.plugins[(delivery.unit, delivery.plugin)].config is None
+    ):
+        delivery.outcome = Outcome(DeliveryStatus.RETRYABLE, reason="the plugin cannot be loaded; see `plugins list`")
+        delivery.planned_as, delivery.planned_reason = DeliveryStatus.RETRYABLE, "the plugin cannot be loaded"
+    elif (delivery.unit, delivery.plugin) in around.quarantined:
+        delivery.planned_as = DeliveryStatus.QUARANTINED
+        delivery.planned_reason = "the plugin is in quarantine for this unit"
+    elif earlier is not None and not row.out_of_order:
+        delivery.planned_as, delivery.waiting_for = DeliveryStatus.WAITING, earlier
+        delivery.planned_reason = "waiting for an earlier event of this record"
+
+
+def _completed_later(around: Surroundings, rows: Sequence[Any]) -> set[int]:
+    """Return the ids of claimed deliveries whose record and plugin already completed a later event."""
+    tried = [row for row in rows if row.attempts or row.status != DeliveryStatus.AVAILABLE]
+    keys: list[RecordKey] = [record_key(row) for row in tried]
+    if not keys:
+        return set()
+    after = by_record(
+        around.connection, "t.source, t.kind, t.record_id, t.seq", "events", list(dict.fromkeys(keys)),
+        where="t.seq > " + str(min(int(row.event_seq) for row in tried)),
+    )  # fmt: skip
+    if not after:
+        return set()
+    done = around.connection.execute(
+        sa.select(deliveries.c.event_seq, deliveries.c.plugin, deliveries.c.unit).where(
+            deliveries.c.event_seq.in_([item[3] for item in after]),
+            deliveries.c.status == DeliveryStatus.COMPLETED.value,
+        )
+    ).fetchall()
+    by_seq = {item[3]: (item[0], item[1], item[2]) for item in after}
+    late = set()
+    for row in tried:
+        for other in done:
+            same = by_seq.get(other.event_seq) == record_key(row)
+            if same and other.event_seq > row.event_seq and (other.plugin, other.unit) == (row.plugin, row.unit):
+                late.add(row.id)
+    return late

@@ -1,0 +1,113 @@
+"""The worker process: drains its share of the lanes, batch after batch, until it is told to stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from core.host.plugin import Plugin
+from core.model.errors import StorageUnavailable
+from core.pipeline.completion import Written
+from core.pipeline.dispatch import ConfigurationSource, Dispatcher, Redo
+from core.pipeline.driver_locks import Fenced, Share, take_lease
+from core.pipeline.quarantine import record_crash, release_lifted, release_overdue
+from core.pipeline.slot import Call, CallSlot
+from core.pipeline.wake import Bell
+from core.store.database import Database
+from core.time.clock import Clock
+
+IDLE_S = 0.5
+"""How long a worker without work waits for a wake-up before it looks again by itself."""
+
+UPKEEP_S = 1.0
+
+_log = structlog.get_logger("outrigger.worker")
+
+
+@dataclass(slots=True)
+class Worker:
+    """One worker's surroundings. `stop` is looked at between batches."""
+
+    database: Database
+    clock: Clock
+    plugins: Mapping[str, Plugin]
+    configurations: ConfigurationSource
+    share: Share
+    slot: CallSlot
+    own_bell: Bell
+    wake_courier: Callable[[], None]
+    stopping: Callable[[], bool]
+    holder: str
+    crash: tuple[Call, str] | None = None  # what the worker before this one died of
+    observe: Callable[[Written], None] = lambda written: None
+    step: Callable[[str], None] = lambda name: None
+    _upkeep_at: float = field(default=0.0)
+
+    def run(self) -> None:
+        """Work until told to stop; a database that is away is waited for."""
+        dispatcher = self._start()
+        pause = 0.1
+        while not self.stopping():
+            self.slot.beat()
+            try:
+                self._upkeep()
+                written = dispatcher.drain()
+                pause = 0.1
+            except StorageUnavailable as error:
+                _log.warning("database_away", reason=error.message, retry_in_s=pause)
+                self.own_bell.wait(pause)
+                pause = min(pause * 2, 2.0)
+                continue
+            except Redo as redo:
+                _log.info("batch_put_off", reason=str(redo))
+                continue
+            except Fenced as fenced:
+                _log.error("fenced", reason=fenced.message)
+                return
+            if written.wake_outbox:
+                self.wake_courier()
+            self.observe(written)
+            if not (written.events or written.deliveries):
+                self.own_bell.wait(IDLE_S)
+
+    def _start(self) -> Dispatcher:
+        epoch = take_lease(self.database, self.share, self.holder, self.clock.now()) if self.database.is_sqlite else None
+        dispatcher = Dispatcher(
+            self.database, self.clock, self.plugins, self.configurations,
+            share=self.share, epoch=epoch, slot=self.slot, step=self.step,
+        )  # fmt: skip
+        if self.crash is not None:
+            call, how = self.crash
+            with self.database.write() as connection:
+                limit = self.configurations.current(connection).dispatch.crashes_to_quarantine
+                active = record_crash(connection, call, how, self.clock.now(), limit=limit)
+            _log.error("plugin_took_worker_down", unit=call.unit, plugin=call.plugin, event=call.event_id, how=how,
+                       quarantined=active)  # fmt: skip
+            dispatcher.one_at_a_time = 2
+            dispatcher.crashed = frozenset({(call.event_id, call.plugin)})
+        return dispatcher
+
+    def _upkeep(self) -> None:
+        if time.monotonic() < self._upkeep_at:
+            return
+        self._upkeep_at = time.monotonic() + UPKEEP_S
+        if self.share.index:
+            return
+        with self.database.read() as connection:
+            needed = _needs_upkeep(connection)
+        if needed:
+            with self.database.write() as connection:
+                release_lifted(connection, self.clock.now())
+                release_overdue(connection, self.clock.now())
+
+
+def _needs_upkeep(connection: object) -> bool:
+    statement = "SELECT 1 FROM deliveries WHERE status IN ('quarantined') LIMIT 1"
+    waiting = "SELECT 1 FROM deliveries WHERE status = 'waiting' AND wait_until IS NOT NULL LIMIT 1"
+    return any(
+        connection.exec_driver_sql(text).first() is not None  # type: ignore[attr-defined]
+        for text in (statement, waiting)
+    )
