@@ -33,6 +33,7 @@ from core.model.records import (
     UnitChange,
 )
 from core.store.columns import InstantColumn, JsonColumn
+from core.web.auth import actor, allowed_units, require
 from core.pipeline.commands import Command, Desk, current_desk
 
 __all__ = [
@@ -75,7 +76,10 @@ __all__ = [
     "Unit",
     "UnitChange",
     "UpdateRecord",
+    "actor",
+    "allowed_units",
     "current_desk",
     "did_you_mean",
     "hookimpl",
+    "require",
 ]

@@ -5,8 +5,10 @@ Core and plugins have a version table each, so a plugin can be removed with its 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -14,15 +16,30 @@ from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
 
-from core.host.plugin import Plugin
 from core.store.database import Database
 
 CORE_MIGRATIONS = Path(__file__).parent / "migrations"
 CORE_VERSIONS = "outrigger_alembic_version"
 MIGRATION_LOCK = 0x0C7218
 
+logging.getLogger("alembic").setLevel(logging.WARNING)  # what ran is returned; its chatter tells an operator nothing
 
-def pending(database: Database, plugins: Sequence[Plugin]) -> list[str]:
+
+class HasMigrations(Protocol):
+    """What owns tables: a plugin, by its name and folder."""
+
+    @property
+    def name(self) -> str:
+        """The prefix of its tables."""
+        ...
+
+    @property
+    def folder(self) -> Path:
+        """Where `migrations/versions` may be."""
+        ...
+
+
+def pending(database: Database, plugins: Sequence[HasMigrations]) -> list[str]:
     """Return the migrations still to run, as `core:0001` or `lead_scoring:lead_scoring_0001`, in their order."""
     with database.read() as connection:
         return [
@@ -32,7 +49,7 @@ def pending(database: Database, plugins: Sequence[Plugin]) -> list[str]:
         ]
 
 
-def migrate(database: Database, plugins: Sequence[Plugin]) -> list[str]:
+def migrate(database: Database, plugins: Sequence[HasMigrations]) -> list[str]:
     """Run what is pending and return it. Each owner's migrations are one transaction: all of them, or none.
 
     Two processes that migrate at once take turns; the second finds nothing left to do.
@@ -50,7 +67,7 @@ def migrate(database: Database, plugins: Sequence[Plugin]) -> list[str]:
     return done
 
 
-def _places(plugins: Sequence[Plugin]) -> list[tuple[str, Path, str]]:
+def _places(plugins: Sequence[HasMigrations]) -> list[tuple[str, Path, str]]:
     places = [("core", CORE_MIGRATIONS, CORE_VERSIONS)]
     for plugin in sorted(plugins, key=lambda item: item.name):
         folder = plugin.folder / "migrations"

@@ -1,0 +1,238 @@
+"""What each process of the server does, from its start to its end: prepare, web, worker and courier."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import flask
+import structlog
+
+from core import log, metrics, signals
+from core.host.applying import apply_if_changed
+from core.host.assembly import Assembly
+from core.host.discovery import load_plugins, load_schemas
+from core.host.environment import Environment
+from core.host.loading import contribution
+from core.host.plugin import Plugin
+from core.host.secrets import resolve_secret
+from core.host.settings import Configuration
+from core.host.switches import switch
+from core.host.versions import Configurations
+from core.model.errors import DatabaseNotReady, OutriggerError
+from core.pipeline.completion import Written
+from core.pipeline.courier import Courier
+from core.pipeline.driver_locks import Share
+from core.pipeline.inbox import InboxWriter
+from core.pipeline.quarantine import lift
+from core.pipeline.supervisor import Start
+from core.pipeline.wake import Bell, listen
+from core.pipeline.worker import Worker
+from core.store.database import Database
+from core.store.migrate import migrate, pending
+from core.time.clock import SystemClock
+from core.web.app import create_app
+from core.web.server import serve
+
+REFRESH_S = 0.5
+"""How often a web process looks for a newer configuration version."""
+
+_log = structlog.get_logger("outrigger.process")
+
+
+@dataclass(frozen=True, slots=True)
+class Bells:
+    """The wake-ups between this machine's processes."""
+
+    workers: Sequence[Bell]
+    courier: Bell = field(default_factory=Bell)
+
+    def ring_workers(self) -> None:
+        """Wake every worker."""
+        for bell in self.workers:
+            bell.ring()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a process works: the parts put together by the composition root, and the environment."""
+
+    assembly: Assembly
+    environment: Environment
+
+    def database(self, pool_size: int = 8) -> Database:
+        """Open the database."""
+        return Database(self.environment.database_url, pool_size=pool_size)
+
+    def roots(self) -> tuple[Path, ...]:
+        """Return the folders that may hold plugins."""
+        return self.assembly.roots(self.environment)
+
+
+def prepare(place: Place, *, apply_file: bool) -> None:
+    """Check what a server needs before its processes start; with `apply_file` also apply a changed plugins.toml.
+
+    A new SQLite database is migrated on the spot, so that one command is enough. Raises OutriggerError.
+    """
+    database = place.database(2)
+    plugins = load_schemas(place.roots())
+    missing = pending(database, list(plugins.values()))
+    if missing and database.is_sqlite and "core:0001" in missing:
+        migrate(database, list(plugins.values()))
+    elif missing:
+        raise DatabaseNotReady(
+            f"The database lacks {len(missing)} migrations ({', '.join(missing[:4])}); run `outrigger migrate` first."
+        )
+    if apply_file:
+        around = place.assembly.surroundings(plugins, place.environment)
+        applied = apply_if_changed(database, place.environment.config_path, around, clock=SystemClock(), by="serve")
+        _log.info("configuration", version=applied.number, new=applied.is_new)
+    database.close()
+
+
+def web(place: Place, bells: Bells, listener: socket.socket, start: Start) -> None:
+    """Acknowledge webhooks and answer the API until told to stop."""
+    app, writer = _web_app(place, bells.ring_workers, start.stopping)
+    serve(app, listener, stopping=start.stopping, beat=start.slot.beat, finish=writer.close)
+
+
+def standalone_web(place: Place) -> flask.Flask:
+    """Return the web app for another WSGI server; workers are woken through the database or find work themselves."""
+    log.configure()
+    app, _ = _web_app(place, lambda: None, lambda: False)
+    return app
+
+
+def _web_app(
+    place: Place, wake: Callable[[], None], stopping: Callable[[], bool]
+) -> tuple[flask.Flask, InboxWriter]:
+    database, clock = place.database(24), SystemClock()
+    plugins = load_schemas(place.roots())
+    configuration = _kept_fresh(Configurations(database, plugins), stopping)
+    writer = InboxWriter(database, clock, wake=wake, observe=metrics.observe_inbox)
+    metrics.connect_observers()
+    webhooks = place.assembly.blueprint_factory(
+        sources=lambda: configuration().sources,
+        accept=writer.accept,
+        secrets=resolve_secret,
+        clock=clock,
+        public_url=place.environment.public_url,
+    )
+    app = create_app(
+        database=database,
+        clock=clock,
+        configuration=configuration,
+        webhook_blueprint=webhooks,
+        plugin_blueprints=_blueprints(plugins),
+        ready=lambda: ["draining"] if stopping() else [],
+        plugins=lambda: plugins,
+        switch=_switch(place, database, plugins),
+        remap=place.assembly.remap_factory(lambda: configuration().sources, clock),
+        wake=wake,
+    )
+    return app, writer
+
+
+def _kept_fresh(configurations: Configurations, stopping: Callable[[], bool]) -> Callable[[], Configuration]:
+    """Return a function that gives the version in force without asking the database at every request."""
+    held: list[Configuration] = []
+
+    def refresh() -> None:
+        while not stopping():
+            try:
+                held[:1] = [configurations.read()]
+            except OutriggerError as error:
+                _log.warning("configuration_unreadable", reason=error.message)
+            threading.Event().wait(REFRESH_S)
+
+    threading.Thread(target=refresh, name="configuration", daemon=True).start()
+    return lambda: held[0] if held else configurations.read()
+
+
+def _blueprints(plugins: dict[str, Plugin]) -> list[Any]:
+    found = []
+    for plugin in plugins.values():
+        if plugin.error is not None or not (plugin.folder / "api.py").is_file():
+            continue
+        try:
+            found.append(contribution(plugin, "api", "register_api"))
+        except OutriggerError as error:
+            _log.error("plugin_api_left_out", plugin=plugin.name, reason=error.message)
+    return [item for item in found if item is not None]
+
+
+def _switch(place: Place, database: Database, plugins: dict[str, Plugin]) -> Callable[..., int]:
+    def switched(*, unit: str, plugin: str, enabled: bool, reason: str, actor: str) -> int:
+        clock = SystemClock()
+        done = switch(
+            database, place.environment.config_path, place.assembly.surroundings(plugins, place.environment),
+            plugin=plugin, unit=unit, enabled=enabled, by=actor, reason=reason, clock=clock,
+            also=lambda connection: lift(connection, unit, plugin, actor, clock.now()) and None if enabled else None,
+        )  # fmt: skip
+        return done.number
+
+    return switched
+
+
+def worker(place: Place, bells: Bells, share: Share, start: Start) -> None:
+    """Drain this worker's share of the lanes until told to stop."""
+    database = place.database(4)
+    plugins = load_plugins(place.roots())
+    for plugin in plugins.values():
+        if plugin.error is not None:
+            _log.error("plugin_not_loaded", plugin=plugin.name, reason=plugin.error)
+    bell = bells.workers[share.index % len(bells.workers)]
+    listen(database, bell)
+    metrics.connect_observers()
+    Worker(
+        database=database,
+        clock=SystemClock(),
+        plugins=plugins,
+        configurations=Configurations(database, plugins),
+        share=share if database.is_sqlite else replace(share, index=share.index, of=1),
+        slot=start.slot,
+        own_bell=bell,
+        wake_courier=bells.courier.ring,
+        stopping=start.stopping,
+        holder=f"{socket.gethostname()}:{os.getpid()}",
+        crash=start.crash,
+        observe=observe_written,
+    ).run()
+
+
+def observe_written(written: Written) -> None:
+    """Tell observers what a batch finished."""
+    for unit, plugin, status, event_id in written.finished:
+        if status == "completed":
+            signals.notify_observers(signals.delivery_completed, unit, plugin=plugin, event_id=event_id)
+        elif status == "discarded":
+            signals.notify_observers(signals.delivery_discarded, unit, plugin=plugin, event_id=event_id, reason="")
+        else:
+            signals.notify_observers(
+                signals.delivery_failed, unit, plugin=plugin, event_id=event_id, outcome=status, reason=""
+            )
+
+
+def courier(place: Place, bells: Bells, start: Start) -> None:
+    """Fire timers, relay follow-ups and send the outbox until told to stop."""
+    database = place.database(4)
+    metrics.connect_observers()
+
+    def observe(effect: str, result: str) -> None:
+        signals.notify_observers(signals.effect_sent, "", effect=effect, result=result)
+
+    Courier(
+        database=database,
+        clock=SystemClock(),
+        configurations=Configurations(database),
+        slot=start.slot,
+        own_bell=bells.courier,
+        wake_workers=bells.ring_workers,
+        stopping=start.stopping,
+        observe=observe,
+    ).run()

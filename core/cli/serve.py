@@ -1,0 +1,179 @@
+"""The commands that run the server: `serve` everything on one machine, `web` or `worker` one role each."""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+from sqlalchemy.engine import make_url
+
+from core import log
+from core.host.environment import make_database_folder
+from core.model.errors import OutriggerError
+
+if TYPE_CHECKING:
+    from core.cli.processes import Bells, Place
+    from core.pipeline.supervisor import Child
+
+LOCK_PATIENCE_S = 8.0
+
+
+class AlreadyServed(OutriggerError):
+    """Another `outrigger serve` works on this database."""
+
+    code = "serve.already_running"
+
+
+class AddressTaken(OutriggerError):
+    """The address to listen on cannot be used."""
+
+    code = "serve.address_taken"
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 picks a free one.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Worker processes.")
+@click.pass_obj
+def serve(context: Any, host: str, port: int, workers: int) -> None:
+    """Run web, workers and courier on this machine, supervised."""
+    _run(context, host, port, workers, roles=("web", "worker", "courier"), apply_file=True)
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 picks a free one.")
+@click.pass_obj
+def web(context: Any, host: str, port: int) -> None:
+    """Run only the web role, for several machines that share a PostgreSQL."""
+    _run(context, host, port, 1, roles=("web",), apply_file=False)
+
+
+@click.command()
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Worker processes.")
+@click.pass_obj
+def worker(context: Any, workers: int) -> None:
+    """Run only workers and a courier, for several machines that share a PostgreSQL."""
+    _run(context, None, 0, workers, roles=("worker", "courier"), apply_file=False)
+
+
+def _run(
+    context: Any, host: str | None, port: int, workers: int, *, roles: tuple[str, ...], apply_file: bool
+) -> None:
+    environment = context.environment
+    make_database_folder(environment.database_url)
+    folder = _metrics_folder()
+    # Imported only now: the metrics library decides at import whether several processes share its files.
+    from core.cli.processes import Bells, Place, prepare
+    from core.pipeline.supervisor import Supervisor
+    from core.pipeline.wake import Bell
+
+    log.configure()
+    place = Place(context.assembly, environment)
+    held = _only_one(environment.database_url) if "web" in roles and "worker" in roles else None
+    _in_a_child(functools.partial(prepare, place, apply_file=apply_file))
+    listener = _listen(host, port) if host is not None else None
+    bells = Bells([Bell() for _ in range(workers)])
+    children = _children(place, bells, listener, workers, roles)
+
+    def say() -> None:
+        if listener is not None:
+            address = listener.getsockname()
+            click.echo(f"Outrigger listens on http://{address[0]}:{address[1]}", err=True)
+
+    code = Supervisor(children, on_started=say).run()
+    shutil.rmtree(folder, ignore_errors=True)
+    del held
+    sys.exit(code)
+
+
+def _children(
+    place: Place, bells: Bells, listener: socket.socket | None, workers: int, roles: tuple[str, ...]
+) -> list[Child]:
+    from core.cli import processes
+    from core.pipeline.driver_locks import Share
+    from core.pipeline.supervisor import Child
+
+    children = []
+    if listener is not None:
+        children.append(Child("web", functools.partial(processes.web, place, bells, listener)))
+    if "worker" in roles:
+        for index in range(workers):
+            target = functools.partial(processes.worker, place, bells, Share(index, workers))
+            children.append(Child(f"worker-{index}", target))
+    if "courier" in roles:
+        children.append(Child("courier", functools.partial(processes.courier, place, bells)))
+    return children
+
+
+def _metrics_folder() -> str:
+    """Make the folder through which this server's processes share their counters."""
+    folder = tempfile.mkdtemp(prefix="outrigger-metrics-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    return folder
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    from core.web.server import open_socket
+
+    try:
+        return open_socket(host, port)
+    except OSError as error:
+        raise AddressTaken(
+            f"{host}:{port} cannot be listened on: {error.strerror}. Choose another with --host and --port."
+        ) from None
+
+
+def _only_one(database_url: str) -> int | None:
+    """Hold a lock beside an SQLite database while this server and its children live.
+
+    Children inherit it, so a new server waits until the last process of a killed one is gone.
+    """
+    url = make_url(database_url)
+    if url.get_backend_name() != "sqlite":
+        return None
+    descriptor = os.open(f"{url.database}.serve", os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + LOCK_PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise AlreadyServed(
+                    f"Another `outrigger serve` works on {url.database}. Stop it first; with several machines use "
+                    "PostgreSQL."
+                ) from None
+            time.sleep(0.02)
+
+
+def _in_a_child(task: Callable[[], None]) -> None:
+    """Run a task in a process of its own, so that the supervisor opens no database and imports no plugin."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            task()
+            code = 0
+        except OutriggerError as error:
+            click.echo(f"{error.message}\n({error.code})", err=True)
+            for fault in error.errors:
+                click.echo(f"  {fault.get('path', '')}: {fault.get('message', '')}", err=True)
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    _, status = os.waitpid(pid, 0)
+    if status:
+        sys.exit(1)

@@ -1,0 +1,115 @@
+"""Serves a WSGI app with waitress on a socket that the supervisor opened, and stops when it is told to."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+
+import waitress.server
+from waitress.task import ThreadedTaskDispatcher
+
+WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+THREADS = 16
+CONNECTIONS = 1_000
+SLOW_CLIENT_S = 20
+DRAIN_S = 20.0
+
+
+def open_socket(host: str, port: int, *, patience_s: float = 5.0) -> socket.socket:
+    """Listen on host and port. A port still held by a server that is just dying is waited for.
+
+    Raises OSError when it stays taken.
+    """
+    deadline = time.monotonic() + patience_s
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    while True:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+            listener.listen(1024)
+            return listener
+        except OSError:
+            listener.close()
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def serve(
+    app: WsgiApp,
+    listener: socket.socket,
+    *,
+    stopping: Callable[[], bool],
+    beat: Callable[[], None],
+    finish: Callable[[], None],
+    threads: int = THREADS,
+) -> NoReturn:
+    """Serve until `stopping` says so, answer what was already taken, call `finish`, and end the process.
+
+    A body is read by the event loop and handed to a thread when it is complete, so slow senders cost no thread.
+    """
+    dispatcher = ThreadedTaskDispatcher()
+    dispatcher.set_thread_count(threads)
+    server = waitress.server.create_server(
+        _closing_while(stopping, app),
+        _dispatcher=dispatcher,
+        sockets=[listener],
+        threads=threads,
+        connection_limit=CONNECTIONS,
+        backlog=1024,
+        channel_timeout=SLOW_CLIENT_S,
+        cleanup_interval=5,
+        asyncore_use_poll=True,
+        max_request_body_size=2 * 1024 * 1024,
+        max_request_header_size=64 * 1024,
+        clear_untrusted_proxy_headers=True,
+        ident=None,
+        expose_tracebacks=False,
+    )
+
+    def watch() -> None:
+        while not stopping():
+            beat()
+            time.sleep(0.05)
+        server.accepting = False
+        _wait_until_idle(dispatcher)
+        finish()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # The event loop has nothing left to do; ending it from another thread would only be a race.
+        os._exit(0)
+
+    threading.Thread(target=watch, name="stop-watch", daemon=True).start()
+    server.run()
+    raise SystemExit(1)
+
+
+def _closing_while(stopping: Callable[[], bool], app: WsgiApp) -> WsgiApp:
+    """Ask clients to open a new connection, to another process, once this one is stopping."""
+
+    def closing(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if not stopping():
+            return app(environ, start_response)
+
+        def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            return start_response(status, [*headers, ("Connection", "close")], *more)
+
+        return app(environ, start)
+
+    return closing
+
+
+def _wait_until_idle(dispatcher: ThreadedTaskDispatcher) -> None:
+    deadline = time.monotonic() + DRAIN_S
+    idle = 0
+    while time.monotonic() < deadline and idle < 5:
+        busy = dispatcher.active_count + len(dispatcher.queue)
+        idle = 0 if busy else idle + 1
+        time.sleep(0.02)
