@@ -16,6 +16,7 @@ import marshmallow as ma
 from core.model import strict_json
 from core.model.errors import ItemRejected, did_you_mean
 from core.model.instants import format_instant, parse_instant
+from core.model.quick_checks import SLOW, checks_of
 from core.model.records import KINDS
 
 MAX_TEXT = 64 * 1024
@@ -68,7 +69,7 @@ class Text(ma.fields.String):
         text = super()._deserialize(value, attr, data, **kwargs)
         if text is not None and len(text) > MAX_TEXT:
             raise ma.ValidationError(f"Longer than {MAX_TEXT} characters.")
-        return typing.cast(str, text)
+        return text
 
 
 class Identifier(Text):
@@ -125,7 +126,12 @@ def _schema_class(cls: type) -> type[ma.Schema]:
 @cache
 def schema_for(kind: str) -> ma.Schema:
     """Return the schema of a record kind (`lead`, `quote`, …)."""
-    return _schema_class(KINDS[kind])()
+    return _schema_class(typing.cast(type, KINDS[kind]))()
+
+
+def check_slowly(kind: str, name: str, value: Any) -> Any:
+    """Check one field by its schema; return it in canonical JSON values. Raises marshmallow's ValidationError."""
+    return canonical(schema_for(kind).fields[name].deserialize(value, name, {name: value}))
 
 
 def validate_record(kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,23 +140,25 @@ def validate_record(kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
     Decimals come back as text, instants as UTC RFC 3339 text, unknown fields inside `extra`; an explicit null
     stays null, an omitted field stays omitted. Raises ItemRejected with every fault and its path.
     """
-    schema = schema_for(kind)
-    known: dict[str, Any] = {}
+    checks = checks_of(kind)
     unknown: dict[str, Any] = {}
-    for key, value in data.items():
-        (known if key in schema.fields else unknown)[key] = value
-    fields = schema.fields
     result: dict[str, Any] = {}
     faults: dict[str, Any] = {}
-    if "id" not in known:
+    if "id" not in data:
         faults["id"] = ["Missing; every record needs the id it has in the CRM."]
-    for key, value in known.items():
-        try:
-            loaded = fields[key].deserialize(value, key, known)
-        except ma.ValidationError as error:
-            faults[key] = error.messages
+    for key, value in data.items():
+        check = checks.get(key)
+        if check is None:
+            unknown[key] = value
             continue
-        result[key] = canonical(loaded)
+        checked = check(value)
+        if checked is SLOW:
+            try:
+                checked = check_slowly(kind, key, value)
+            except ma.ValidationError as error:
+                faults[key] = error.messages
+                continue
+        result[key] = checked
     if faults:
         raise rejected(kind, faults)
     if unknown:
@@ -225,11 +233,7 @@ def builder_for(cls: type) -> Callable[[Mapping[str, Any]], Any]:
 
     def build(values: Mapping[str, Any]) -> Any:
         return cls(
-            **{
-                key: converters[key](value)
-                for key, value in values.items()
-                if value is not None and key in converters
-            }
+            **{key: converters[key](value) for key, value in values.items() if value is not None and key in converters}
         )
 
     return build
