@@ -56,3 +56,7 @@ def main() -> None:
     from core.cli.main import run
 
     run(assembly())
+
+
+if __name__ == "__main__":
+    main()

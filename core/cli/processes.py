@@ -28,7 +28,7 @@ from core.model.errors import DatabaseNotReady, OutriggerError
 from core.pipeline.completion import Written
 from core.pipeline.courier import Courier
 from core.pipeline.driver_locks import Share
-from core.pipeline.inbox import InboxWriter
+from core.pipeline.inbox import InboxWriter, is_backlog_full
 from core.pipeline.quarantine import lift
 from core.pipeline.supervisor import Start
 from core.pipeline.wake import Bell, listen
@@ -113,8 +113,9 @@ def _web_app(
 ) -> tuple[flask.Flask, InboxWriter]:
     database, clock = place.database(24), SystemClock()
     plugins = load_schemas(place.roots())
-    configuration = _kept_fresh(Configurations(database, plugins), stopping)
-    writer = InboxWriter(database, clock, wake=wake, observe=metrics.observe_inbox)
+    watch = _Watch(database, Configurations(database, plugins), stopping)
+    configuration = watch.configuration
+    writer = InboxWriter(database, clock, wake=wake, observe=metrics.observe_inbox, is_full=watch.is_full)
     metrics.connect_observers()
     webhooks = place.assembly.blueprint_factory(
         sources=lambda: configuration().sources,
@@ -138,20 +139,34 @@ def _web_app(
     return app, writer
 
 
-def _kept_fresh(configurations: Configurations, stopping: Callable[[], bool]) -> Callable[[], Configuration]:
-    """Return a function that gives the version in force without asking the database at every request."""
-    held: list[Configuration] = []
+class _Watch:
+    """Looks at the database twice a second, so that requests need not ask: configuration in force, backlog full or not."""
 
-    def refresh() -> None:
-        while not stopping():
+    def __init__(self, database: Database, configurations: Configurations, stopping: Callable[[], bool]) -> None:
+        self._database = database
+        self._configurations = configurations
+        self._stopping = stopping
+        self._held: Configuration | None = None
+        self._full = False
+        threading.Thread(target=self._run, name="watch", daemon=True).start()
+
+    def configuration(self) -> Configuration:
+        """Return the version in force."""
+        return self._held or self._configurations.read()
+
+    def is_full(self) -> bool:
+        """Whether too many stored events wait for a worker."""
+        return self._full
+
+    def _run(self) -> None:
+        while not self._stopping():
             try:
-                held[:1] = [configurations.read()]
+                with self._database.read() as connection:
+                    self._held = self._configurations.current(connection)
+                    self._full = is_backlog_full(connection, self._held.dispatch.max_backlog)
             except OutriggerError as error:
-                _log.warning("configuration_unreadable", reason=error.message)
+                _log.warning("watching_failed", reason=error.message)
             threading.Event().wait(REFRESH_S)
-
-    threading.Thread(target=refresh, name="configuration", daemon=True).start()
-    return lambda: held[0] if held else configurations.read()
 
 
 def _blueprints(plugins: dict[str, Plugin]) -> list[Any]:

@@ -79,7 +79,7 @@ def _run(
 
     log.configure()
     place = Place(context.assembly, environment)
-    held = _only_one(environment.database_url) if "web" in roles and "worker" in roles else None
+    held = _only_one(environment.database_url) if "worker" in roles else None
     _in_a_child(functools.partial(prepare, place, apply_file=apply_file))
     listener = _listen(host, port) if host is not None else None
     bells = Bells([Bell() for _ in range(workers)])

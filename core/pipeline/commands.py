@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -85,13 +85,22 @@ class Command:
         )
 
 
+Settings = Mapping[tuple[str, str], Any]
+"""`PluginSetting` by (unit, plugin)."""
+
+
 class Desk:
     """Where a plugin's own API and commands meet the database: reads, and commands by a person."""
 
-    def __init__(self, database: Database, clock: Clock, settings: Mapping[tuple[str, str], Any] | None = None) -> None:
+    def __init__(self, database: Database, clock: Clock, settings: Callable[[], Settings] = dict) -> None:
         self.database = database
         self.clock = clock
-        self.settings = settings or {}
+        self._settings = settings
+
+    @property
+    def settings(self) -> Settings:
+        """Every plugin's setting by (unit, plugin), of the configuration version in force."""
+        return self._settings()
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Session]:

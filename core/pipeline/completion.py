@@ -27,22 +27,15 @@ from core.pipeline.plan import Surroundings
 from core.pipeline.recorder import About, Rows, gather
 from core.pipeline.running import StoredDelivery
 from core.pipeline.work import DeliveryWork, EventWork, RecordWork
+from core.store.bulk import insert_rows, update_rows
 from core.store.row_writes import StaleRow
 from core.store.tables import deliveries, events, records, timers
 from core.store.waiting import release
 
-_MARK_EVENT = (
-    sa.update(events)
-    .where(events.c.seq == sa.bindparam("event"), events.c.status == EventStatus.ACCEPTED.value)
-    .values(
-        status=sa.bindparam("new_status"),
-        status_reason=sa.bindparam("why"),
-        unit=sa.bindparam("new_unit"),
-        unit_reason=sa.bindparam("new_unit_reason"),
-        changed=sa.bindparam("new_changed"),
-    )
+_REPLACE_RECORD = "ON CONFLICT (source, kind, record_id) DO UPDATE SET " + ", ".join(
+    f"{name} = excluded.{name}"
+    for name in ("unit", "unit_reason", "snapshot", "versions", "own", "last_seq", "updated_at")
 )
-_INSERT_DELIVERY = sa.insert(deliveries)
 
 
 @dataclass(slots=True)
@@ -78,14 +71,14 @@ def write_fresh(
     delivery_rows = [
         _delivery_row(delivery, work, around) for work in works for delivery in work.deliveries
     ]
-    if delivery_rows:
-        connection.execute(_INSERT_DELIVERY, delivery_rows)
+    insert_rows(connection, deliveries, delivery_rows)
     held = [{"b_timer": work.hold_timer} for work in works if work.hold_timer]
     if held:
         connection.execute(
             sa.update(timers).where(timers.c.id == sa.bindparam("b_timer")).values(status=TimerStatus.HELD.value), held
         )
-    connection.execute(_MARK_EVENT, [_event_marks(work) for work in works])
+    marks = [_event_marks(work) for work in works]
+    update_rows(connection, events, "seq", marks, where=f"t.status = '{EventStatus.ACCEPTED}'")
     step("marked_done")
     written.deliveries = len(delivery_rows)
     written.wake_outbox = rows.has_messages or bool(rows.outbox)
@@ -221,32 +214,18 @@ def _delivery_row(delivery: DeliveryWork, work: EventWork, around: Surroundings)
 
 def _event_marks(work: EventWork) -> dict[str, Any]:
     return {
-        "event": work.row.seq,
-        "new_status": (EventStatus.SKIPPED if work.skipped else EventStatus.DISPATCHED).value,
-        "why": work.skipped,
-        "new_unit": work.unit,
-        "new_unit_reason": work.unit_reason,
-        "new_changed": json.dumps(sorted(work.changed)) if work.changed else None,
+        "seq": work.row.seq,
+        "status": (EventStatus.SKIPPED if work.skipped else EventStatus.DISPATCHED).value,
+        "status_reason": work.skipped,
+        "unit": work.unit,
+        "unit_reason": work.unit_reason,
+        "changed": json.dumps(sorted(work.changed)) if work.changed else None,
     }
 
 
 def _write_records(connection: Connection, works: Any, around: Surroundings) -> None:
     rows = [_record_row(work, around) for work in works if work.touched]
-    if not rows:
-        return
-    if connection.dialect.name == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert as dialect_insert
-    else:
-        from sqlalchemy.dialects.postgresql import insert as dialect_insert  # type: ignore[assignment]
-    statement = dialect_insert(records)
-    new = statement.excluded
-    names = ("unit", "unit_reason", "snapshot", "versions", "own", "last_seq", "updated_at")
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["source", "kind", "record_id"], set_={name: new[name] for name in names}
-        ),
-        rows,
-    )
+    insert_rows(connection, records, rows, on_conflict=_REPLACE_RECORD)
 
 
 def _record_row(work: RecordWork, around: Surroundings) -> dict[str, Any]:

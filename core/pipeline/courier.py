@@ -13,9 +13,9 @@ from core.model.errors import StorageUnavailable
 from core.pipeline.dispatch import ConfigurationSource
 from core.pipeline.inbox import store
 from core.pipeline.outbox import Sender
-from core.pipeline.relay import find_follow_ups
+from core.pipeline.relay import find_follow_ups, has_follow_ups
 from core.pipeline.slot import CallSlot
-from core.pipeline.timers import find_due, release_held
+from core.pipeline.timers import find_due, is_any_due, release_held
 from core.pipeline.wake import Bell
 from core.store.database import Database
 from core.time.clock import Clock
@@ -82,26 +82,19 @@ class Courier:
         now = self.clock.now()
         with self.database.read() as reading:
             newest = self.configurations.current(reading)
+            is_due = is_any_due(reading, now) or has_follow_ups(reading, now)
         self._adopt(newest)
-        if self.database.is_sqlite:
-            with self.database.read() as reading:
-                due = find_due(reading, self._current(), now)
-                follow_ups = find_follow_ups(reading, now)
-            if not due.marks and not follow_ups.messages:
-                return 0
-            with self.database.write() as connection:
-                store(connection, [*follow_ups.events, *due.events], now)
-                due.mark(connection)
-                follow_ups.mark(connection, now)
-        else:
-            with self.database.write() as connection:
-                due = find_due(connection, self._current(), now)
-                follow_ups = find_follow_ups(connection, now)
-                if due.marks or follow_ups.messages:
-                    store(connection, [*follow_ups.events, *due.events], now)
-                    due.mark(connection)
-                    follow_ups.mark(connection, now)
-                    connection.exec_driver_sql("NOTIFY outrigger_events")
+        if not is_due:
+            return 0
+        with self.database.write() as connection:
+            # Looked for again inside the transaction: a timer cancelled meanwhile must not fire.
+            due = find_due(connection, newest, now)
+            follow_ups = find_follow_ups(connection, now)
+            store(connection, [*follow_ups.events, *due.events], now)
+            due.mark(connection)
+            follow_ups.mark(connection, now)
+            if not self.database.is_sqlite:
+                connection.exec_driver_sql("NOTIFY outrigger_events")
         count = len(due.marks) + len(follow_ups.messages)
         if count:
             self.wake_workers()

@@ -83,7 +83,7 @@ class Dispatcher:
                 _log.info("decided_again", reason=str(stale), attempt=attempt)
                 self._careful = 1
             except (sa.exc.IntegrityError, sa.exc.DataError, sa.exc.StatementError) as error:
-                if isinstance(error, (sa.exc.OperationalError, sa.exc.InterfaceError)) or attempt > 0 and self._careful:
+                if isinstance(error, (sa.exc.OperationalError, sa.exc.InterfaceError)) or (attempt > 0 and self._careful):
                     raise
                 # One delivery's rows do not fit; find it by giving each a savepoint of its own.
                 _log.warning("batch_refused", error=str(error.orig if hasattr(error, "orig") else error))
@@ -108,7 +108,14 @@ class Dispatcher:
     def _batch(self) -> Iterator[tuple[Connection, Callable[[], contextlib.AbstractContextManager[Connection]]]]:
         if self._database.is_sqlite:
             with self._database.read() as reading:
-                yield reading, self._database.write
+
+                @contextlib.contextmanager
+                def writing() -> Iterator[Connection]:
+                    self._database.end_read(reading)
+                    with self._database.write() as connection:
+                        yield connection
+
+                yield reading, writing
         else:
             with self._database.write() as connection:
                 yield connection, lambda: contextlib.nullcontext(connection)

@@ -23,12 +23,12 @@ from core.model.events import event_id, lane_of
 from core.model.inbound import Accepted, InboundEvent, InboundItem
 from core.model.outcomes import EventStatus
 from core.model.schemas import canonical_json
+from core.store.bulk import insert_rows
 from core.store.database import Database
 from core.store.lists import in_list
 from core.store.tables import event_keys, events
 from core.time.clock import Clock
 
-_INSERT = sa.insert(events)
 _CONFLICT = (
     sa.update(events)
     .where(events.c.id == sa.bindparam("event"))
@@ -76,7 +76,7 @@ def store(connection: Connection, items: Sequence[InboundItem], now: datetime) -
         result.is_conflict.append(is_conflict)
         result.is_rejected.append(not isinstance(item, InboundEvent))
     if rows:
-        connection.execute(_INSERT, rows)
+        insert_rows(connection, events, rows)
     if conflicts:
         connection.execute(_CONFLICT, conflicts)
     return result
@@ -136,6 +136,12 @@ def _row(item: InboundItem, identity: str, now: datetime) -> dict[str, Any]:
     }
 
 
+def is_backlog_full(connection: Connection, limit: int) -> bool:
+    """Whether `limit` accepted events or more wait for a worker."""
+    counted = f"SELECT count(*) FROM (SELECT 1 FROM events WHERE status = '{EventStatus.ACCEPTED}' LIMIT {limit:d}) AS w"
+    return int(connection.exec_driver_sql(counted).scalar_one()) >= limit
+
+
 @dataclass(slots=True)
 class _Waiting:
     items: Sequence[InboundItem]
@@ -152,6 +158,7 @@ class InboxWriter:
         *,
         wake: Callable[[], None] = lambda: None,
         observe: Callable[[Sequence[InboundItem], Stored], None] = lambda items, stored: None,
+        is_full: Callable[[], bool] = lambda: False,
         max_waiting: int = 2_000,
         max_batch: int = 500,
         patience_s: float = 10.0,
@@ -160,6 +167,7 @@ class InboxWriter:
         self._clock = clock
         self._wake = wake
         self._observe = observe
+        self._is_full = is_full
         self._max_batch = max_batch
         self._patience_s = patience_s
         self._queue: queue.Queue[_Waiting | None] = queue.Queue(maxsize=max_waiting)
@@ -170,6 +178,8 @@ class InboxWriter:
         """Store the items and return when they are on disk. Raises StorageUnavailable when that failed."""
         if not items:
             return Accepted(event_ids=())
+        if self._is_full():
+            raise StorageUnavailable("Too many stored events wait for a worker; send it again later.")
         future: Future[Accepted] = Future()
         try:
             self._queue.put_nowait(_Waiting(items, future))

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from core.host.plugin import Plugin
 from core.host.settings import Configuration
-from core.model.events import Completeness, EVENT_TYPES, Origin
+from core.model.events import EVENT_TYPES, Completeness, Origin
 from core.model.inbound import InboundEvent
 from core.model.merge import RecordState, merge
 from core.model.outcomes import OPEN_DELIVERY, DeliveryStatus

@@ -31,6 +31,7 @@ from core.model.merge import set_own
 from core.model.outcomes import OutboxStatus, TimerStatus
 from core.model.schemas import canonical, canonical_json, check_fields
 from core.pipeline.work import DeliveryWork, RecordWork
+from core.store.bulk import insert_rows
 from core.store.row_writes import apply_writes
 from core.store.tables import decisions, outbox, record_updates, timers
 
@@ -52,35 +53,24 @@ class Rows:
         """Write everything in as few statements as there are tables."""
         if self.writes:
             apply_writes(connection, self.tables, self.writes)
-        if self.decisions:
-            connection.execute(sa.insert(decisions), self.decisions)
-        if self.updates:
-            connection.execute(sa.insert(record_updates), self.updates)
-        if self.timers:
-            _start_timers(connection, list(self.timers.values()))
+        insert_rows(connection, decisions, self.decisions)
+        insert_rows(connection, record_updates, self.updates)
+        insert_rows(connection, timers, list(self.timers.values()), on_conflict=_REPLACE_TIMER)
         if self.cancelled_timers:
             _cancel_timers(connection, list(self.cancelled_timers))
-        if self.outbox:
-            connection.execute(sa.insert(outbox), self.outbox)
+        insert_rows(connection, outbox, self.outbox)
+
+
+_REPLACE_TIMER = (
+    "ON CONFLICT (id) DO UPDATE SET due_at = excluded.due_at, status = excluded.status, data = excluded.data, "
+    "started_by = excluded.started_by, depth = excluded.depth, fired_at = excluded.fired_at, round = timers.round + 1"
+)
 
 
 def timer_id(plugin: str, unit: str, source: str, kind: str, record_id: str, timer: str) -> str:
     """Name a timer by what it is for: the same name replaces the timer."""
     text = "\x1f".join((plugin, unit, source, kind, record_id, timer))
     return "tmr_" + hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def _start_timers(connection: Connection, rows: list[dict[str, Any]]) -> None:
-    if connection.dialect.name == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert as dialect_insert
-    else:
-        from sqlalchemy.dialects.postgresql import insert as dialect_insert  # type: ignore[assignment]
-    statement = dialect_insert(timers)
-    new = statement.excluded
-    replaced = {name: new[name] for name in ("due_at", "status", "data", "started_by", "depth", "fired_at")}
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=["id"], set_={**replaced, "round": timers.c.round + 1}), rows
-    )
 
 
 def _cancel_timers(connection: Connection, ids: list[str]) -> None:

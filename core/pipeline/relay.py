@@ -17,6 +17,8 @@ from core.model.outcomes import OutboxStatus
 from core.model.versions import version_key
 from core.store.tables import outbox
 
+_WAITING = sa.text("status IN ('available', 'retryable')")
+
 _SENT = (
     sa.update(outbox)
     .where(outbox.c.seq == sa.bindparam("message"))
@@ -37,11 +39,17 @@ class FollowUps:
             connection.execute(_SENT, [{"message": seq, "at": now} for seq in self.messages])
 
 
+def has_follow_ups(connection: Connection, now: datetime) -> bool:
+    """Whether a follow-up event waits."""
+    statement = sa.select(outbox.c.seq).where(_WAITING, outbox.c.due_at <= now, outbox.c.target == "inbox").limit(1)
+    return connection.execute(statement).first() is not None
+
+
 def find_follow_ups(connection: Connection, now: datetime, *, limit: int = 200) -> FollowUps:
     """Find follow-up events that wait, oldest first."""
     statement = (
         sa.select(outbox)
-        .where(sa.text("status IN ('available', 'retryable')"), outbox.c.due_at <= now, outbox.c.target == "inbox")
+        .where(_WAITING, outbox.c.due_at <= now, outbox.c.target == "inbox")
         .order_by(outbox.c.due_at, outbox.c.seq)
         .limit(limit)
     )

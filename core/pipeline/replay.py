@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,8 +19,10 @@ from core.host.settings import Configuration
 from core.model.errors import Conflict, InvalidRequest, ItemRejected, NotFound, did_you_mean
 from core.model.events import event_id
 from core.model.inbound import InboundEvent, InboundItem
-from core.model.outcomes import DeliveryStatus, EventStatus
+from core.model.outcomes import EventStatus
 from core.pipeline.inbox import store
+from core.pipeline.listening import hears
+from core.pipeline.replay_rows import earlier_generations, replayed_delivery
 from core.store.database import Database
 from core.store.reading.events import EventFilter
 from core.store.tables import deliveries, events
@@ -112,7 +113,7 @@ class Replayer:
                 number += len(rows)
                 for row in rows:
                     by_type[row.type] = by_type.get(row.type, 0) + 1
-                earlier = _earlier(connection, [row.seq for row in rows])
+                earlier = earlier_generations(connection, [row.seq for row in rows])
                 for row in rows:
                     for name, _ in self._audience(row, earlier.get(row.seq, (0, frozenset()))[1], plugin, chosen.units):
                         by_plugin[name] = by_plugin.get(name, 0) + 1
@@ -190,9 +191,9 @@ class Replayer:
         if plugin is not None:
             self._known_plugin(plugin)
         now, number = self.clock.now(), self.configuration().number
-        earlier = _earlier(connection, [row.seq for row in rows])
+        earlier = earlier_generations(connection, [row.seq for row in rows])
         new = [
-            _delivery(row, name, unit, generation + 1, outward, number, now)
+            replayed_delivery(row, name, unit, generation + 1, outward, number, now)
             for row in rows
             for generation, old_units in (earlier.get(row.seq, (0, frozenset())),)
             for name, unit in self._audience(row, old_units, plugin, units)
@@ -218,7 +219,7 @@ class Replayer:
             if (plugin is None or name == plugin)
             and (only is None or name == only)
             and name in plugins
-            and plugins[name].hears(row.type)
+            and hears(plugins[name], row.type)
         ]
 
     def _known_plugin(self, plugin: str) -> None:
@@ -259,43 +260,3 @@ def _check_replayable(row: Any) -> None:
         raise Conflict("The event is not dispatched yet; there is nothing to do again.")
     if row.status == EventStatus.SKIPPED:
         raise Conflict(f"The event was skipped ({row.status_reason}); it started nothing and starts nothing now.")
-
-
-def _earlier(connection: Connection, seqs: Sequence[int]) -> dict[int, tuple[int, frozenset[str]]]:
-    """Return, for each event, its newest generation and the units whose plugins had it."""
-    statement = sa.select(
-        deliveries.c.event_seq, deliveries.c.unit, sa.func.max(deliveries.c.generation)
-    ).where(deliveries.c.event_seq.in_(seqs))
-    found: dict[int, tuple[int, frozenset[str]]] = {}
-    for seq, unit, generation in connection.execute(statement.group_by(deliveries.c.event_seq, deliveries.c.unit)):
-        newest, units = found.get(seq, (0, frozenset()))
-        found[seq] = (max(newest, generation), units | {unit})
-    return found
-
-
-def _delivery(
-    row: Any, plugin: str, unit: str, generation: int, outward: bool, config_version: int, now: datetime
-) -> dict[str, Any]:
-    return {
-        "event_seq": row.seq,
-        "event_id": row.id,
-        "plugin": plugin,
-        "unit": unit,
-        "generation": generation,
-        "outward": outward,
-        "source": row.source,
-        "kind": row.kind,
-        "record_id": row.record_id,
-        "lane": row.lane,
-        "status": DeliveryStatus.AVAILABLE.value,
-        "reason": None,
-        "trace": None,
-        "attempts": 0,
-        "due_at": now,
-        "waiting_for": None,
-        "wait_until": None,
-        "out_of_order": False,
-        "config_version": config_version,
-        "created_at": now,
-        "finished_at": None,
-    }

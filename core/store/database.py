@@ -76,7 +76,8 @@ class Database:
                 self.url.database, isolation_level=None, check_same_thread=False, timeout=30, cached_statements=512
             )
             connection.execute(f"PRAGMA journal_mode={mode}")
-            connection.execute("PRAGMA synchronous=FULL")
+            # A rollback journal commits by unlinking a file, which is durable only when its folder is synced too.
+            connection.execute(f"PRAGMA synchronous={'FULL' if mode == 'wal' else 'EXTRA'}")
             connection.execute("PRAGMA foreign_keys=ON")
             connection.execute("PRAGMA cache_size=-32000")
             connection.execute("PRAGMA temp_store=MEMORY")
@@ -114,9 +115,13 @@ class Database:
             try:
                 yield connection
             finally:
-                connection.rollback()
-                if self.is_sqlite:
-                    _end(connection)
+                self.end_read(connection)
+
+    def end_read(self, connection: Connection) -> None:
+        """End a read early, before this process writes: with a rollback journal a reader would block the writer."""
+        connection.rollback()
+        if self.is_sqlite:
+            _end(connection)
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:

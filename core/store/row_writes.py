@@ -81,7 +81,8 @@ def _update(
     conditions = [table.c[name] == _bind("key", table, name) for name in key]
     conditions += [table.c[name].is_not_distinct_from(_bind("expected", table, name)) for name in expected]
     # An update without values still checks its expectation; setting a key to itself changes nothing.
-    changes = {name: _bind("new", table, name) for name in values} or {key[0]: table.c[key[0]]}
+    changes: dict[str, Any] = {name: _bind("new", table, name) for name in values}
+    changes = changes or {key[0]: table.c[key[0]]}
     return sa.update(table).where(*conditions).values(changes)
 
 

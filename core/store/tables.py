@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from core.model.outcomes import CLAIMABLE_DELIVERY, OPEN_DELIVERY, DeliveryStatus, EventStatus, OutboxStatus, TimerStatus
+from core.model.outcomes import (
+    CLAIMABLE_DELIVERY,
+    OPEN_DELIVERY,
+    DeliveryStatus,
+    EventStatus,
+    OutboxStatus,
+    TimerStatus,
+)
 from core.store.columns import BigId, InstantColumn, JsonColumn
 
 metadata = sa.MetaData(

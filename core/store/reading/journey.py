@@ -177,7 +177,8 @@ def _updates(
     conditions = [] if mine is None else [record_updates.c.event_seq.in_(mine)]
     rows, hidden, more = _read(connection, record_updates, record, conditions, limit)
     seqs = sorted({row.event_seq for row in rows})
-    ids = dict(connection.execute(sa.select(events.c.seq, events.c.id).where(events.c.seq.in_(seqs))).tuples())
+    names = connection.execute(sa.select(events.c.seq, events.c.id).where(events.c.seq.in_(seqs)))
+    ids = {row.seq: row.id for row in names}
     steps = [
         _step(
             "update", row.at, row.event_seq, row.id, row,

@@ -18,13 +18,17 @@ from core.store.reading.decisions import decision_json
 from core.store.reading.pages import Page, decode_cursor, encode_cursor, only_units
 from core.store.tables import decisions, record_updates, records
 
+GRADED = "lead_grade"
+"""What the decision that grades a lead is called."""
 _FAR = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def find_record(
     connection: Connection, kind: str, record_id: str, *, source: str | None, units: frozenset[str] | None
 ) -> Any:
-    """Return the records row. Raises NotFound when there is none the caller may see, InvalidRequest when several sources have one.
+    """Return the records row.
+
+    Raises NotFound when there is none the caller may see, InvalidRequest when several sources have one.
     """
     if kind not in KINDS:
         raise NotFound(f'There is no kind of record "{kind[:80]}".{did_you_mean(kind, KINDS)}')
@@ -155,13 +159,13 @@ def list_leads(
 def _snapshot_text(connection: Connection, name: str) -> sa.ColumnElement[Any]:
     if connection.dialect.name == "sqlite":
         return sa.func.json_extract(records.c.snapshot, f"$.{name}")
-    return sa.cast(records.c.snapshot, sa.JSON)[name].as_string()
+    return sa.func.json_extract_path_text(sa.cast(records.c.snapshot, sa.JSON), name)
 
 
 def _grade_decisions(
     connection: Connection, rows: Sequence[Any], units: frozenset[str] | None
 ) -> dict[tuple[str, str], Any]:
-    """Return the latest decision of kind `grade` for each lead."""
+    """Return the latest grading decision for each lead."""
     if not rows:
         return {}
     newest = (
@@ -169,7 +173,7 @@ def _grade_decisions(
         .where(
             decisions.c.kind == "lead",
             decisions.c.record_id.in_([row.record_id for row in rows]),
-            decisions.c.decision == "grade",
+            decisions.c.decision == GRADED,
             *only_units(decisions.c.unit, units),
         )
         .group_by(decisions.c.source, decisions.c.record_id)

@@ -1,0 +1,140 @@
+"""What happens when a plugin misbehaves or a process is killed: the others go on, the culprit is named."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.serving.served import CONFIG, served
+
+MISBEHAVING = '''
+"""Does to its process what the lead's name says."""
+
+import os
+import time
+
+from core.api import Decide, hookimpl
+
+
+@hookimpl
+def on_lead_created(event, ctx):
+    """Hang, exit, crash, raise, or decide."""
+    match event.record.name:
+        case "hang":
+            time.sleep(60)
+        case "exit":
+            os._exit(3)
+        case "crash":
+            os.abort()
+        case "raise":
+            raise RuntimeError("asked to")
+    return [Decide(kind="seen", outcome="ok", summary=event.record_id, rule="test")]
+'''
+
+STEADY = '''
+"""Decides about every lead."""
+
+from core.api import Decide, hookimpl
+
+
+@hookimpl
+def on_lead_created(event, ctx):
+    """Decide."""
+    return [Decide(kind="seen", outcome="ok", summary=event.record_id, rule="test")]
+'''
+
+MANIFEST = """
+name = "{name}"
+version = "1.0"
+title = "{name}"
+summary = "For a test."
+owner = "tests"
+api = "1"
+effects = ["decide"]
+tier = "bronze"
+default_enabled = true
+"""
+
+
+@pytest.fixture
+def plugins(tmp_path: Path) -> Path:
+    folder = tmp_path / "more_plugins"
+    for name, code in (("misbehaving", MISBEHAVING), ("steady", STEADY)):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").write_text('"""A plugin for a test."""\n')
+        (folder / name / "plugin.py").write_text(code)
+        (folder / name / "plugin.toml").write_text(MANIFEST.format(name=name))
+    return folder
+
+
+@pytest.mark.parametrize("way", ["hang", "exit", "crash"])
+def test_a_plugin_that_takes_its_worker_down_is_quarantined_and_costs_nobody_else(
+    tmp_path: Path, plugins: Path, sqlite_url: str, way: str
+) -> None:
+    with served(tmp_path, sqlite_url, plugins=plugins) as server:
+        for number in range(3):
+            assert server.post("lead.created", f"good-{number}", name="fine")[0] == 202
+            assert server.post("lead.created", f"bad-{number}", name=way)[0] == 202
+        assert server.post("lead.created", "good-last", name="fine")[0] == 202
+        server.until(
+            lambda: server.rows("SELECT active, crashes FROM quarantines WHERE plugin = 'misbehaving'") == [(1, 3)],
+            "the plugin is in quarantine after three crashes",
+        )
+        server.until(
+            lambda: len(server.rows("SELECT 1 FROM deliveries WHERE plugin = 'steady' AND status = 'completed'")) == 7,
+            "the other plugin has handled every lead",
+        )
+        bad = "SELECT DISTINCT status FROM deliveries WHERE plugin = 'misbehaving' AND record_id LIKE 'bad%'"
+        assert {row[0] for row in server.rows(bad)} <= {"retryable", "quarantined"}
+        assert server.post("lead.created", "later", name="fine")[0] == 202
+        server.until(
+            lambda: server.rows("SELECT status FROM deliveries WHERE record_id = 'later' ORDER BY plugin")
+            == [("completed",), ("quarantined",), ("completed",)]
+            or server.rows("SELECT plugin, status FROM deliveries WHERE record_id = 'later' AND plugin = 'misbehaving'")
+            == [("misbehaving", "quarantined")],
+            "later events of the plugin are kept",
+        )
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize("child", ["web", "worker-0", "courier"])
+def test_a_killed_process_is_replaced_at_once(tmp_path: Path, sqlite_url: str, plugins: Path, child: str) -> None:
+    with served(tmp_path, sqlite_url, plugins=plugins) as server:
+        before = server.children()[child]
+        os.kill(before, signal.SIGKILL)
+        server.until(lambda: server.children()[child] != before, "the process was replaced", limit_s=5)
+        assert server.until(lambda: server.post("lead.created", "L1", name="fine"), "it answers")[0] == 202
+        server.until(
+            lambda: server.rows("SELECT status FROM deliveries WHERE plugin = 'steady'") == [("completed",)],
+            "the event is handled",
+        )
+
+
+def test_a_second_server_on_the_same_sqlite_file_is_refused(
+    tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served(tmp_path, sqlite_url) as server:
+        refused = server.command("serve", "--port", "0")
+        assert refused.returncode == 1
+        assert "Another `outrigger serve` works on" in refused.stderr and "serve.already_running" in refused.stderr
+
+
+def test_children_leave_when_the_supervisor_is_killed(tmp_path: Path, sqlite_url: str) -> None:
+    with served(tmp_path, sqlite_url) as server:
+        children = server.children()
+        server.kill()
+        for name, pid in children.items():
+            server.until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"{name} is gone", limit_s=5)
+        server.start()
+        assert server.post("lead.created", "L1")[0] == 202
+
+
+def test_a_configuration_with_faults_is_refused_before_anything_starts(tmp_path: Path, sqlite_url: str) -> None:
+    (tmp_path / "plugins.toml").write_text(CONFIG + "\n[plugins.lead_scorng]\nenabled = true\n")
+    from tests.serving.served import Served
+
+    refused = Served(tmp_path, sqlite_url, "", None).command("serve", "--port", "0")
+    assert refused.returncode == 1 and "lead_scoring" in refused.stderr
