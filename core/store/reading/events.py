@@ -17,6 +17,7 @@ from core.store.reading.decisions import decision_json
 from core.store.reading.deliveries import deliveries_json
 from core.store.reading.outbox import message_json
 from core.store.reading.pages import Page, newest_first, only_units, pick
+from core.store.reading.records import explain_version
 from core.store.tables import decisions, deliveries, events, outbox
 
 _PLAIN = (
@@ -89,7 +90,7 @@ def show_event(connection: Connection, identity: str, units: frozenset[str] | No
     rejected = row.status == EventStatus.REJECTED.value
     found = {
         **event_json(row),
-        "version": row.version,
+        "version": explain_version(row.version),
         "data": {} if rejected else data,
         "errors": data.get("errors", []) if rejected else [],
         "raw": json.loads(row.raw).get("raw") if row.raw else None,

@@ -1,0 +1,1 @@
+"""The web face: the app's list of parts, the API, its keys, its problems, health and metrics."""
