@@ -12,6 +12,7 @@ from typing import Any
 
 import flask
 import structlog
+from sqlalchemy.engine import Connection
 
 from core import log, metrics, signals
 from core.host.applying import apply_if_changed
@@ -38,6 +39,7 @@ from core.store.migrate import migrate, pending
 from core.time.clock import SystemClock
 from core.web.app import create_app
 from core.web.server import serve
+from core.web.services import Switch
 
 REFRESH_S = 0.5
 """How often a web process looks for a newer configuration version."""
@@ -135,8 +137,23 @@ def _web_app(
         switch=_switch(place, database, plugins),
         remap=place.assembly.remap_factory(lambda: configuration().sources, clock),
         wake=wake,
+        schema_fault=_SchemaCheck(list(plugins.values())),
     )
     return app, writer
+
+
+class _SchemaCheck:
+    """Tells what the database lacks for this release; once it lacks nothing it is not asked again."""
+
+    def __init__(self, plugins: Sequence[Plugin]) -> None:
+        self._plugins = plugins
+        self._is_complete = False
+
+    def __call__(self, database: Database) -> str | None:
+        """Return what is missing, or None."""
+        missing = [] if self._is_complete else pending(database, self._plugins)
+        self._is_complete = not missing
+        return f"migrations are missing ({', '.join(missing[:4])}); run `outrigger migrate`" if missing else None
 
 
 class _Watch:
@@ -162,7 +179,10 @@ class _Watch:
         while not self._stopping():
             try:
                 with self._database.read() as connection:
-                    self._held = self._configurations.current(connection)
+                    newest = self._configurations.current(connection)
+                    if self._held is not None and newest.number != self._held.number:
+                        signals.notify_observers(signals.config_changed, "", number=newest.number)
+                    self._held = newest
                     self._full = is_backlog_full(connection, self._held.dispatch.max_backlog)
             except OutriggerError as error:
                 _log.warning("watching_failed", reason=error.message)
@@ -181,14 +201,28 @@ def _blueprints(plugins: dict[str, Plugin]) -> list[Any]:
     return [item for item in found if item is not None]
 
 
-def _switch(place: Place, database: Database, plugins: dict[str, Plugin]) -> Callable[..., int]:
+def _switch(place: Place, database: Database, plugins: dict[str, Plugin]) -> Switch:
     def switched(*, unit: str, plugin: str, enabled: bool, reason: str, actor: str) -> int:
         clock = SystemClock()
+
+        def lift_quarantine(connection: Connection) -> None:
+            if enabled:
+                lift(connection, unit, plugin, actor, clock.now())
+
         done = switch(
-            database, place.environment.config_path, place.assembly.surroundings(plugins, place.environment),
-            plugin=plugin, unit=unit, enabled=enabled, by=actor, reason=reason, clock=clock,
-            also=lambda connection: lift(connection, unit, plugin, actor, clock.now()) and None if enabled else None,
-        )  # fmt: skip
+            database,
+            place.environment.config_path,
+            place.assembly.surroundings(plugins, place.environment),
+            plugin=plugin,
+            unit=unit,
+            enabled=enabled,
+            by=actor,
+            reason=reason,
+            clock=clock,
+            also=lift_quarantine,
+        )
+        moment = signals.plugin_enabled if enabled else signals.plugin_disabled
+        signals.notify_observers(moment, unit, plugin=plugin, actor=actor, reason=reason)
         return done.number
 
     return switched
@@ -222,9 +256,11 @@ def worker(place: Place, bells: Bells, share: Share, start: Start) -> None:
 
 def observe_written(written: Written) -> None:
     """Tell observers what a batch finished."""
-    for unit, plugin, status, event_id in written.finished:
+    for unit, plugin, status, event_id, seconds in written.finished:
         if status == "completed":
-            signals.notify_observers(signals.delivery_completed, unit, plugin=plugin, event_id=event_id)
+            signals.notify_observers(
+                signals.delivery_completed, unit, plugin=plugin, event_id=event_id, seconds=seconds
+            )
         elif status == "discarded":
             signals.notify_observers(signals.delivery_discarded, unit, plugin=plugin, event_id=event_id, reason="")
         else:

@@ -46,7 +46,8 @@ class Written:
     deliveries: int = 0
     wake_outbox: bool = False
     more: bool = False
-    finished: list[tuple[str, str, str, str]] = field(default_factory=list)  # unit, plugin, status, event id
+    finished: list[tuple[str, str, str, str, float]] = field(default_factory=list)
+    """Unit, plugin, status, event id and the seconds its handler took."""
 
 
 def write_fresh(
@@ -82,7 +83,12 @@ def write_fresh(
     step("marked_done")
     written.deliveries = len(delivery_rows)
     written.wake_outbox = rows.has_messages or bool(rows.outbox)
-    written.finished = [(row["unit"], row["plugin"], row["status"], row["event_id"]) for row in delivery_rows]
+    written.finished = [
+        (row["unit"], row["plugin"], row["status"], row["event_id"], _seconds(delivery))
+        for row, delivery in zip(
+            delivery_rows, (delivery for work in works for delivery in work.deliveries), strict=True
+        )
+    ]
     return written
 
 
@@ -115,10 +121,16 @@ def write_stored(
             raise StaleRow(f"delivery dlv_{item.row.id} was changed by somebody else meanwhile")
         if after not in OPEN_DELIVERY:
             release(connection, item.row._mapping, around.now)
-        written.finished.append((item.row.unit, item.row.plugin, after.value, item.row.event_id))
+        written.finished.append(
+            (item.row.unit, item.row.plugin, after.value, item.row.event_id, _seconds(item.delivery))
+        )
     step("marked_done")
     written.wake_outbox = rows.has_messages or bool(rows.outbox)
     return written
+
+
+def _seconds(delivery: DeliveryWork) -> float:
+    return delivery.outcome.seconds if delivery.outcome is not None else 0.0
 
 
 def _take(

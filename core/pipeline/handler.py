@@ -39,6 +39,7 @@ class Outcome:
     effects: list[tuple[str, Effect]] = field(default_factory=list)  # (effect key, effect)
     writes: list[RowWrite] = field(default_factory=list)
     tables: Mapping[str, sa.Table] = field(default_factory=dict)
+    seconds: float = 0.0  # how long the handler took
 
 
 def call_plugin(

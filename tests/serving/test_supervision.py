@@ -138,3 +138,24 @@ def test_a_configuration_with_faults_is_refused_before_anything_starts(tmp_path:
 
     refused = Served(tmp_path, sqlite_url, "", None).command("serve", "--port", "0")
     assert refused.returncode == 1 and "lead_scoring" in refused.stderr
+
+
+def test_web_and_worker_run_apart_on_postgresql_and_keep_the_order_of_each_record(
+    tmp_path: Path, postgres_url: str, plugins: Path
+) -> None:
+    with served(tmp_path, postgres_url, plugins=plugins, workers=2) as server:
+        for number in range(60):
+            status, _ = server.post("lead.created" if number < 6 else "lead.updated", f"L{number % 6}", version=number)
+            assert status == 202
+        server.until(
+            lambda: server.rows("SELECT count(*) FROM events WHERE status = 'accepted'") == [(0,)],
+            "everything is dispatched",
+        )
+        graded = server.rows(
+            "SELECT record_id, event_seq FROM deliveries WHERE plugin = 'lead_scoring' AND status = 'completed'"
+            " ORDER BY id"
+        )
+        for lead in {row[0] for row in graded}:
+            seqs = [seq for record_id, seq in graded if record_id == lead]
+            assert seqs == sorted(seqs)
+        assert server.stop() == 0
