@@ -40,7 +40,8 @@ def on_lead_created(event: Event[Lead], ctx: Context[Any]) -> Effects:
 def on_lead_updated(event: Event[Lead], ctx: Context[Any]) -> Effects:
     """Fields of a lead changed; `event.changed` names them.
 
-    Not called when a newer update was merged before, nor when the CRM only reports back what Outrigger wrote. Added in 0.1.
+    Not called when a newer update was merged before, nor when the CRM only reports back what Outrigger wrote.
+    Added in 0.1.
     """
 
 
@@ -236,7 +237,8 @@ def on_market_price_changed(event: Event[MarketPrice], ctx: Context[Any]) -> Eff
 def on_record_unit_changed(event: Event[UnitChange], ctx: Context[Any]) -> Effects:
     """A record moved from one business unit to another.
 
-    Delivered to the plugins of the new unit and, with `event.unit` the old one, to those of the old unit, so that each can say what its open timers do. Added in 0.1.
+    Delivered to the plugins of the new unit and, with `event.unit` the old one, to those of the old unit, so that
+    each can say what its open timers do. Added in 0.1.
     """
 
 
@@ -257,7 +259,8 @@ def on_timer_due(event: Event[TimerDue], ctx: Context[Any]) -> Effects:
 def on_event(event: Event[Any], ctx: Context[Any]) -> Effects:
     """Called for every event type, those of other plugins included; for audit and forwarding plugins only.
 
-    Called after the specific hook, in the same delivery, when a plugin has both. Not called for `timer.due`. Added in 0.1.
+    Called after the specific hook, in the same delivery, when a plugin has both. Not called for `timer.due`.
+    Added in 0.1.
     """
 
 

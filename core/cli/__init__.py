@@ -1,0 +1,1 @@
+"""The command line: `outrigger <group> <command>`, every command with `--json` and exit codes 0, 1 and 2."""

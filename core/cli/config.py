@@ -1,0 +1,152 @@
+"""`outrigger config`: check and apply plugins.toml, and look at and go back to earlier versions."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from typing import Literal
+
+import click
+
+from core.cli.output import done
+from core.cli.parts import person
+from core.cli.printing import command, print_fields, print_json, print_table
+from core.cli.session import Session
+from core.host import versions
+from core.host.applying import Applied, apply, drift, rollback
+from core.host.configuration import resolve
+from core.host.toml_document import read_text
+from core.model.errors import ConfigurationRefused
+
+config = click.Group("config", help="plugins.toml as desired state: check, apply, look back, go back.")
+
+BY = click.option("--by", default=None, help="Who does it.  [default: you]")
+
+
+@command(config, "check")
+@click.pass_obj
+def check(session: Session, as_json: bool) -> None:
+    """Check plugins.toml as a whole, without applying it. Every fault is told at once."""
+    path = session.environment.config_path
+    resolved = resolve(read_text(path), session.surroundings())
+    broken = {name: plugin.error for name, plugin in session.plugins().items() if plugin.error}
+    if as_json:
+        print_json({"file": str(path), "faults": [], "plugins_with_errors": broken})
+        return
+    click.echo(f"{path} is right: {len(resolved['sources'])} sources, {len(resolved['units'])} units.")
+    for name, error in broken.items():
+        click.echo(f"Its settings could not be checked, because the plugin cannot be loaded: {name}: {error}")
+
+
+@command(config, "apply")
+@click.option("--reason", default="", help="Why; kept with the version.")
+@click.option("--wins", type=click.Choice(["file", "switches"]), help="Which counts when newer switches say otherwise.")
+@BY
+@click.pass_obj
+def apply_file(
+    session: Session, reason: str, wins: Literal["file", "switches"] | None, by: str | None, as_json: bool
+) -> None:
+    """Make plugins.toml a new configuration version; running processes pick it up within two seconds."""
+    applied = apply(
+        session.database, session.environment.config_path, session.surroundings(),
+        clock=session.clock, by=by or person(), reason=reason, wins=wins,
+    )  # fmt: skip
+    _tell(applied, as_json)
+
+
+@command(config, "show")
+@click.pass_obj
+def show(session: Session, as_json: bool) -> None:
+    """Show the version in force and whether the file agrees with it."""
+    with session.database.read() as connection:
+        found = versions.newest(connection)
+        difference = drift(connection, session.environment.config_path)
+    if found is None:
+        raise ConfigurationRefused("No configuration was applied yet; run `outrigger config apply`.")
+    if as_json:
+        resolved = {
+            key: found.resolved[key] for key in ("server", "dispatch", "sources", "units", "endpoints", "plugins")
+        }
+        print_json({**found.outline(), "in_step": difference.in_step, "drift": difference.text, **resolved})
+        return
+    print_fields(
+        [
+            ("version", found.number),
+            ("applied", f"{found.applied_at.isoformat()} by {found.applied_by}"),
+            ("origin", found.origin),
+            ("reason", found.reason),
+            ("file", difference.text),
+            ("sources", ", ".join(found.resolved["sources"])),
+            ("units", ", ".join(unit["slug"] for unit in found.resolved["units"])),
+            ("endpoints", ", ".join(found.resolved["endpoints"])),
+            ("from the environment", ", ".join(found.resolved["environment"])),
+        ]
+    )
+
+
+@command(config, "diff")
+@click.pass_obj
+def diff(session: Session, as_json: bool) -> None:
+    """Show how the file differs from the version in force; exit code 0 also when it does."""
+    path = session.environment.config_path
+    with session.database.read() as connection:
+        found = versions.newest(connection)
+    before = found.document if found is not None else ""
+    name = f"version {found.number}" if found is not None else "nothing applied"
+    text = "".join(difflib.unified_diff(before.splitlines(True), read_text(path).splitlines(True), name, str(path)))
+    if as_json:
+        print_json({"differs": bool(text), "diff": text})
+    else:
+        click.echo(text or f"{path} is {name}.", nl=not text)
+
+
+@command(config, "export")
+@click.option("--number", type=int, help="Which version.  [default: the one in force]")
+@click.pass_obj
+def export(session: Session, number: int | None, as_json: bool) -> None:
+    """Print a version's document, switches included, as plugins.toml would say it."""
+    with session.database.read() as connection:
+        found = versions.version(connection, number or versions.current_number(connection))
+    if as_json:
+        print_json({**found.outline(), "document": found.document})
+    else:
+        sys.stdout.write(found.document)
+
+
+@command(config, "history")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@click.pass_obj
+def history(session: Session, limit: int, as_json: bool) -> None:
+    """List the versions, newest first: when, who, and why."""
+    with session.database.read() as connection:
+        found = versions.history(connection, limit)
+    if as_json:
+        print_json({"items": found})
+    elif found:
+        print_table(found, ("number", "applied_at", "applied_by", "origin", "reason"))
+    else:
+        click.echo("Nothing was applied yet; run `outrigger config apply`.")
+
+
+@command(config, "rollback")
+@click.argument("number", type=int)
+@click.option("--reason", required=True, help="Why; kept with the version.")
+@BY
+@click.pass_obj
+def roll_back(session: Session, number: int, reason: str, by: str | None, as_json: bool) -> None:
+    """Make an earlier version the newest one, checked against today's plugins, and write it to the file."""
+    applied = rollback(
+        session.database, session.environment.config_path, session.surroundings(), number,
+        clock=session.clock, by=by or person(), reason=reason,
+    )  # fmt: skip
+    _tell(applied, as_json)
+
+
+def _tell(applied: Applied, as_json: bool) -> None:
+    if not applied.is_new:
+        text = f"Version {applied.number} says this already; nothing changed."
+    else:
+        text = f"Version {applied.number} is in force."
+    if applied.not_written:
+        text += f" The file was not changed: {applied.not_written}."
+    done(as_json, text, number=applied.number, is_new=applied.is_new, not_written=applied.not_written or None)

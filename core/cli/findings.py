@@ -1,0 +1,278 @@
+"""What the doctor looks at: each check returns findings that are in order, worth a look, or failing."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from core.cli.session import Session
+from core.cli.sources import resolves, secret_references
+from core.host.applying import drift
+from core.host.configuration import resolve
+from core.host.discovery import SLOW_IMPORT_S
+from core.host.toml_document import read_text
+from core.host.versions import newest
+from core.model.errors import OutriggerError
+from core.store.database import WAL_SAFE_SINCE, journal_mode, sqlite_module
+from core.store.migrate import pending
+from core.store.reading.configuration import list_quarantines
+from core.store.tables import events, leases
+
+LOW_DISK = 0.05
+CLOCK_TOLERANCE = timedelta(seconds=5)
+STUCK_S = 3.0
+
+Level = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing the doctor looked at."""
+
+    level: Level
+    what: str
+    detail: str
+    advice: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the finding for `--json`."""
+        return asdict(self)
+
+
+def sqlite_version(session: Session) -> list[Finding]:
+    """Judge SQLite's version: 3.7.0 to 3.51.2 can lose committed data in WAL mode."""
+    if not session.unchecked_database.is_sqlite:
+        return []
+    module = sqlite_module()
+    version, safe_since = module.sqlite_version, ".".join(map(str, WAL_SAFE_SINCE))
+    if module.sqlite_version_info >= WAL_SAFE_SINCE:
+        detail = (
+            f"{version} ({module.__name__.partition('.')[0]}); its WAL is safe, so the journal is `{journal_mode()}`"
+        )
+        return [Finding("ok", "SQLite", detail)]
+    return [
+        Finding(
+            "warn", "SQLite",
+            f"{version} can lose committed data in WAL mode (3.7.0 to 3.51.2 do), so the slower journal "
+            f"`{journal_mode()}` is used, which is safe",
+            f"for full speed install the `pysqlite3` wheel, or SQLite {safe_since} or newer",
+        )
+    ]  # fmt: skip
+
+
+def database(session: Session) -> list[Finding]:
+    """Reach the database, read back what durability rests on, look for missing migrations, and write."""
+    opened = session.unchecked_database
+    shown = opened.url.render_as_string(hide_password=True)
+    try:
+        settings = opened.settings()
+    except OutriggerError as error:
+        advice = "start the database, or set OUTRIGGER_DATABASE_URL to where it is"
+        return [Finding("fail", "database", f"{shown}: {error.message}", advice)]
+    found = [Finding("ok", "database", f"{shown} answers: {settings.pop('database')}")]
+    found += [_durable(name, value, is_sqlite=opened.is_sqlite) for name, value in settings.items()]
+    missing = pending(opened, list(session.manifests().values()))
+    if missing:
+        found.append(Finding("fail", "migrations", f"pending: {', '.join(missing)}", "run `outrigger migrate`"))
+    else:
+        found.append(Finding("ok", "migrations", "all have run"))
+    if not any(item.startswith("core:") for item in missing):
+        found.append(_writable(session))
+    return found
+
+
+def _durable(name: str, value: str, *, is_sqlite: bool) -> Finding:
+    text = f"{name} = {value}"
+    lost = "an acknowledged event could be lost in a power cut"
+    if name == "journal_mode":
+        is_right = (value == "wal" and journal_mode() == "wal") or value in ("delete", "truncate", "persist")
+        return Finding("ok" if is_right else "fail", "durability", text, "" if is_right else lost)
+    good = ("FULL", "EXTRA") if is_sqlite else ("on", "remote_apply", "remote_write")
+    if value in good:
+        return Finding("ok", "durability", text)
+    advice = f"{lost}; set `{name}` back" + ("" if is_sqlite else " on in postgresql.conf or for the role")
+    return Finding("fail", "durability", text, advice)
+
+
+def _writable(session: Session) -> Finding:
+    try:
+        with session.unchecked_database.write() as connection:
+            row = {"name": "doctor", "epoch": 0, "holder": f"doctor {os.getpid()}", "taken_at": session.clock.now()}
+            connection.execute(sa.delete(leases).where(leases.c.name == "doctor"))
+            connection.execute(sa.insert(leases).values(**row))
+            connection.execute(sa.delete(leases).where(leases.c.name == "doctor"))
+    except OutriggerError as error:
+        return Finding("fail", "writing", error.message, "look at free disk, permissions and the role's rights")
+    return Finding("ok", "writing", "a write transaction was committed")
+
+
+def disk(session: Session) -> list[Finding]:
+    """Look at the free disk where an SQLite database lies."""
+    if not session.unchecked_database.is_sqlite:
+        return []
+    folder = Path(str(session.unchecked_database.url.database)).resolve().parent
+    usage = shutil.disk_usage(folder)
+    share = usage.free / usage.total
+    text = f"{usage.free / 2**30:.1f} GiB free ({share:.0%}) at {folder}"
+    if share < LOW_DISK:
+        return [
+            Finding("warn", "disk", text, "free space; a full disk is answered to CRMs with 503 until there is some")
+        ]
+    return [Finding("ok", "disk", text)]
+
+
+def turnstile(session: Session) -> list[Finding]:
+    """Look at the write queue of SQLite: whether a server runs, and whether a writer is stuck in it."""
+    if not session.unchecked_database.is_sqlite:
+        return []
+    base = str(session.unchecked_database.url.database)
+    running = _is_held(Path(f"{base}.serve"), patience_s=0)
+    found = [
+        Finding("ok", "server", "a server works on this database" if running else "no server works on this database")
+    ]
+    if _is_held(Path(f"{base}.turn.write"), patience_s=STUCK_S):
+        advice = "a process may be stopped in the middle of a write; `fuser` on that file names it"
+        detail = f"{base}.turn.write was held by writers for {STUCK_S:.0f} s without a gap"
+        return [*found, Finding("warn", "write queue", detail, advice)]
+    return [*found, Finding("ok", "write queue", "free")]
+
+
+def _is_held(path: Path, *, patience_s: float) -> bool:
+    """Return whether a lock file stays locked for so long."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    deadline = time.monotonic() + patience_s
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return False
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    return True
+                time.sleep(0.01)
+    finally:
+        os.close(descriptor)
+
+
+def configuration(session: Session) -> list[Finding]:
+    """Check the file as a whole, and whether it is what is in force."""
+    path, found = session.environment.config_path, []
+    try:
+        resolve(read_text(path), session.surroundings())
+        found.append(Finding("ok", "configuration file", f"{path} is right"))
+    except OutriggerError as error:
+        found.append(
+            Finding("fail", "configuration file", error.message, "mend it; `outrigger config check` checks again")
+        )
+    if _core_is_missing(session):
+        return found
+    with session.unchecked_database.read() as connection:
+        current, difference = newest(connection), drift(connection, path)
+    if current is None:
+        return [*found, Finding("warn", "configuration", "nothing was applied yet", "run `outrigger config apply`")]
+    detail = f"version {current.number}, applied by {current.applied_by}"
+    found.append(Finding("ok", "configuration", detail))
+    if difference.in_step:
+        return [*found, Finding("ok", "drift", difference.text)]
+    return [*found, Finding("warn", "drift", difference.text, "apply the file, or bring the switches into it")]
+
+
+def _core_is_missing(session: Session) -> bool:
+    return any(item.startswith("core:") for item in pending(session.unchecked_database, []))
+
+
+def secrets(session: Session) -> list[Finding]:
+    """Read every secret that the version in force refers to; none is shown."""
+    current = _current(session)
+    if current is None:
+        return []
+    wanted = [(f"source {item.slug}", name) for item in current.sources.values() for name in secret_references(item)]
+    wanted += [(f"endpoint {item.slug}", item.secret) for item in current.endpoints.values() if item.secret]
+    found = []
+    for owner, reference in wanted:
+        answer = resolves(reference)
+        advice = "" if answer["ok"] else "webhooks of this source are refused with 503 until it can be read"
+        found.append(Finding("ok" if answer["ok"] else "fail", f"secret of {owner}", str(answer["detail"]), advice))
+    return found
+
+
+def _current(session: Session) -> Any:
+    try:
+        return session.configuration()
+    except OutriggerError:
+        return None  # the configuration check has said so
+
+
+def plugins(session: Session) -> list[Finding]:
+    """Tell which plugins cannot run, are slow to load, or are in quarantine."""
+    current, loaded = _current(session), session.plugins()
+    found = []
+    for name, plugin in loaded.items():
+        enabled = [unit for unit in current.units if current.is_enabled(unit, name)] if current is not None else []
+        where = f"on in {', '.join(enabled)}" if enabled else "off everywhere"
+        if plugin.error is not None:
+            advice = "mend the plugin and restart the workers" if enabled else "mend it or remove its folder"
+            found.append(Finding("fail" if enabled else "warn", f"plugin {name}", plugin.error, advice))
+        elif session.timings.get(name, 0) > SLOW_IMPORT_S:
+            took = f"takes {session.timings[name]:.1f} s to load"
+            found.append(Finding("warn", f"plugin {name}", took, "workers start that much later; import less"))
+        else:
+            found.append(Finding("ok", f"plugin {name}", f"{plugin.manifest.version}, {where}"))
+    if current is None:
+        return found
+    for (unit, name), fault in session.configurations.faults.items():
+        if current.is_enabled(unit, name):
+            found.append(Finding("fail", f"plugin {name} in {unit}", fault, "mend plugins.toml and apply it"))
+    with session.database.read() as connection:
+        for row in list_quarantines(connection):
+            if row["active"]:
+                advice = f"mend it, then `outrigger plugins enable {row['plugin']} --unit {row['unit']} --reason …`"
+                found.append(Finding("warn", f"quarantine of {row['plugin']} in {row['unit']}", row["reason"], advice))
+    return found
+
+
+def clock(session: Session) -> list[Finding]:
+    """Judge the clock: a plausible year, in step with the database's, and not behind what was already stored."""
+    now = session.clock.now()
+    advice = "set the clock and keep it by NTP; signatures are refused and timers fire wrongly on a wrong clock"
+    if not 2026 <= now.year <= 2100:
+        return [Finding("fail", "clock", f"it is {now.isoformat()}, which cannot be", advice)]
+    first, second = time.monotonic(), time.monotonic()
+    if second < first:
+        return [Finding("fail", "clock", "the monotonic clock runs backwards", "restart the machine")]
+    if _core_is_missing(session):
+        return [Finding("ok", "clock", now.isoformat())]
+    with session.unchecked_database.read() as connection:
+        latest = connection.execute(sa.select(events.c.accepted_at).order_by(events.c.seq.desc()).limit(1)).scalar()
+        theirs = _database_time(connection)
+    if theirs is not None and abs(theirs - session.clock.now()) > CLOCK_TOLERANCE:
+        detail = f"this machine and the database disagree by {abs((theirs - now).total_seconds()):.0f} s"
+        return [Finding("fail", "clock", detail, advice)]
+    if latest is not None and latest > now + CLOCK_TOLERANCE:
+        detail = f"it is {now.isoformat()}, but an event was accepted at {latest.isoformat()}: the clock went back"
+        return [Finding("warn", "clock", detail, advice)]
+    return [Finding("ok", "clock", now.isoformat())]
+
+
+def _database_time(connection: sa.Connection) -> datetime | None:
+    if connection.dialect.name == "sqlite":
+        return None  # the database runs in this process and has this machine's clock
+    seconds = connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one()
+    return datetime.fromtimestamp(float(seconds), UTC)
+
+
+CHECKS: Sequence[Callable[[Session], list[Finding]]] = (
+    sqlite_version, database, disk, turnstile, configuration, secrets, plugins, clock,
+)  # fmt: skip

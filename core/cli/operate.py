@@ -1,0 +1,34 @@
+"""`outrigger migrate`: bring the database to this release's version, or say what is missing."""
+
+from __future__ import annotations
+
+import click
+
+from core.cli.output import done
+from core.cli.printing import command, print_json
+from core.cli.session import Session
+from core.store.migrate import migrate as run_migrations
+from core.store.migrate import pending
+
+_root = click.Group("operate")
+
+
+@command(_root, "migrate")
+@click.option("--check", is_flag=True, help="Change nothing; exit with 1 when something is pending.")
+@click.pass_obj
+def migrate(session: Session, check: bool, as_json: bool) -> None:
+    """Run the migrations of the core and of every installed plugin that are still to run."""
+    database, found = session.unchecked_database, list(session.manifests().values())
+    if check:
+        missing = pending(database, found)
+        if as_json:
+            print_json({"pending": missing})
+        else:
+            click.echo("\n".join(f"pending  {item}" for item in missing) or "The database is up to date.")
+        if missing:
+            raise click.exceptions.Exit(1)
+        return
+    if not as_json:
+        click.echo(f"Migrating {database.url.render_as_string(hide_password=True)}", err=True)
+    ran = run_migrations(database, found)
+    done(as_json, f"Ran {', '.join(ran)}." if ran else "The database is up to date.", ran=ran)

@@ -1,0 +1,244 @@
+"""`outrigger plugins`: which plugins there are, what they are set to and why, switching, checking, and new ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from core.cli.output import done
+from core.cli.parts import person
+from core.cli.printing import command, print_fields, print_json, print_table, safe
+from core.cli.session import Session, plugin_name
+from core.host.plugin import Plugin
+from core.host.settings import Configuration, PluginSetting
+from core.host.switches import switch
+from core.model.errors import ConfigurationRefused, NotFound, did_you_mean
+from core.pipeline.quarantine import lift
+from core.store.reading.configuration import list_quarantines
+
+plugins = click.Group("plugins", help="Plugins: list, show, switch on and off per unit, check, make new ones.")
+
+UNIT = click.option("--unit", help="Only this business unit.  [default: all]")
+
+
+@command(plugins, "list")
+@UNIT
+@click.pass_obj
+def list_(session: Session, unit: str | None, as_json: bool) -> None:
+    """List every plugin with its state in each unit, and where that state came from."""
+    configuration = _configuration(session, unit)
+    quarantined = _quarantined(session)
+    rows = []
+    for name, plugin in session.plugins().items():
+        settings: list[PluginSetting | None] = [*_settings(configuration, name, unit)]
+        for setting in settings or [None]:
+            rows.append(_row(name, plugin, setting, session, quarantined))
+    if as_json:
+        print_json({"config_version": configuration.number if configuration else None, "items": rows})
+        return
+    if not rows:
+        click.echo("There are no plugins; make one with `outrigger plugins new NAME`.")
+        return
+    print_table(rows, ("plugin", "version", "unit", "state", "origin", "effects"), widest=60)
+    for row in rows:
+        if row["problem"]:
+            click.echo(f"! {row['plugin']}{' in ' + row['unit'] if row['unit'] else ''}: {safe(row['problem'])}")
+
+
+def _row(
+    name: str, plugin: Plugin, setting: PluginSetting | None, session: Session, quarantined: dict[tuple[str, str], str]
+) -> dict[str, Any]:
+    problem = plugin.error
+    if setting is None:
+        state, origin = "not applied", "install it by `outrigger config apply`"
+    else:
+        state, origin = "on" if setting.enabled else "off", setting.origins.get("enabled", "")
+        problem = problem or session.configurations.faults.get((setting.unit, name))
+        held = quarantined.get((setting.unit, name))
+        if held:
+            state, problem = "quarantined", problem or f"{held}; `outrigger plugins enable` lifts it"
+    if problem and state == "on":
+        state = "cannot run"
+    return {
+        "plugin": name,
+        "version": plugin.manifest.version,
+        "unit": setting.unit if setting else "",
+        "state": state,
+        "origin": origin,
+        "effects": ", ".join(plugin.manifest.effects),
+        "problem": problem,
+    }
+
+
+@command(plugins, "show")
+@click.argument("name")
+@UNIT
+@click.pass_obj
+def show(session: Session, name: str, unit: str | None, as_json: bool) -> None:
+    """Show one plugin: what it may do, the hooks it has, and every setting with where it came from."""
+    plugin = _known(session, name)
+    configuration = _configuration(session, unit)
+    settings = _settings(configuration, plugin.name, unit)
+    facts = {
+        "name": plugin.name,
+        "title": plugin.manifest.title,
+        "version": plugin.manifest.version,
+        "summary": plugin.manifest.summary,
+        "owner": plugin.manifest.owner,
+        "tier": plugin.manifest.tier,
+        "folder": str(plugin.folder),
+        "effects": list(plugin.manifest.effects),
+        "hooks": list(plugin.hooks),
+        "error": plugin.error,
+    }
+    if as_json:
+        units = {
+            item.unit: {"enabled": item.enabled, "values": dict(item.values), "origins": dict(item.origins)}
+            for item in settings
+        }
+        print_json({**facts, "units": units, "settings": dict(plugin.config_keys)})
+        return
+    print_fields([(key, ", ".join(value) if isinstance(value, list) else value) for key, value in facts.items()])
+    for setting in settings:
+        state = "on" if setting.enabled else "off"
+        click.echo(f"\n{setting.unit}: {state} ({safe(setting.origins.get('enabled', ''))})")
+        rows = [{"setting": key, "value": value, "origin": setting.origins.get(key, "default")}
+                for key, value in _flat(setting.values)]  # fmt: skip
+        if rows:
+            print_table(rows, ("setting", "value", "origin"), widest=60)
+
+
+def _flat(values: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            found += _flat(value, f"{prefix}{key}.")
+        else:
+            found.append((f"{prefix}{key}", value))
+    return found
+
+
+def _switch_options(function: Any) -> Any:
+    function = click.option("--by", default=None, help="Who does it.  [default: you]")(function)
+    function = click.option("--reason", required=True, help="Why; shown wherever the switch is.")(function)
+    return click.argument("name")(UNIT(function))
+
+
+@command(plugins, "enable")
+@_switch_options
+@click.pass_obj
+def enable(session: Session, name: str, unit: str | None, reason: str, by: str | None, as_json: bool) -> None:
+    """Switch a plugin on in a unit, or in all; this also lifts its quarantine there."""
+    _switch(session, name, unit, reason, by, as_json, enabled=True)
+
+
+@command(plugins, "disable")
+@_switch_options
+@click.pass_obj
+def disable(session: Session, name: str, unit: str | None, reason: str, by: str | None, as_json: bool) -> None:
+    """Switch a plugin off in a unit, or in all; it has no effect there from this moment."""
+    _switch(session, name, unit, reason, by, as_json, enabled=False)
+
+
+def _switch(
+    session: Session, name: str, unit: str | None, reason: str, by: str | None, as_json: bool, *, enabled: bool
+) -> None:
+    plugin, who = plugin_name(name), by or person()
+    units = [unit] if unit is not None else list(session.configuration().units)
+    lifted: list[str] = []
+
+    def lift_quarantine(connection: Any) -> None:
+        lifted[:] = [slug for slug in units if lift(connection, slug, plugin, who, session.clock.now())]
+
+    result = switch(
+        session.database, session.environment.config_path, session.surroundings(), plugin=plugin, unit=unit,
+        enabled=enabled, by=who, reason=reason, clock=session.clock, also=lift_quarantine if enabled else None,
+    )  # fmt: skip
+    word = "on" if enabled else "off"
+    text = f"{plugin} is {word} in {', '.join(result.units)} (version {result.number})."
+    if not result.units:
+        text = f"{plugin} is {word} there already."
+    if lifted:
+        text += f" Its quarantine is lifted in {', '.join(lifted)}."
+    if result.not_written:
+        text += f" The file does not say so: {result.not_written}; `outrigger config diff` shows the difference."
+    done(
+        as_json, text, number=result.number, units=list(result.units), enabled=enabled, quarantine_lifted=lifted,
+        written_back=result.written_back, not_written=result.not_written or None,
+    )  # fmt: skip
+
+
+@command(plugins, "check")
+@click.argument("name", required=False)
+@click.pass_obj
+def check(session: Session, name: str | None, as_json: bool) -> None:
+    """Check a plugin, or all, against the house rules: each is done, todo or exempt, with the reason."""
+    from core.testing.quality import check_plugin
+
+    found = [_known(session, name)] if name else list(session.plugins().values())
+    reports = [check_plugin(plugin) for plugin in found]
+    if as_json:
+        print_json({"items": [report.as_json() for report in reports]})
+    else:
+        for report in reports:
+            click.echo(f"{report.plugin}: claims {report.claimed}, reaches {report.reached or 'no tier'}")
+            for finding in report.findings:
+                click.echo(f"  {finding.state:<6} {finding.tier:<6} {finding.rule}{_because(finding.reason)}")
+    if not all(report.holds for report in reports):
+        raise click.exceptions.Exit(1)
+
+
+def _because(reason: str) -> str:
+    return f": {safe(reason)}" if reason else ""
+
+
+@command(plugins, "new")
+@click.argument("name")
+@click.option(
+    "--dir", "directory", type=click.Path(path_type=Path), help="Where.  [default: the server's plugins folder]"
+)
+@click.option("--title", default="", help="The plugin's title for people.")
+@click.option("--owner", default="", help="Who looks after it: a person or a mailbox.")
+@click.pass_obj
+def new(session: Session, name: str, directory: Path | None, title: str, owner: str, as_json: bool) -> None:
+    """Write a new plugin that already passes `plugins check`; change it from there."""
+    from core.host.scaffold import write_plugin
+
+    root = directory or session.assembly.plugin_roots[0]
+    folder = write_plugin(root, plugin_name(name), title=title, owner=owner or person().partition(" ")[0])
+    files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    text = f"{folder} is written. Next: `outrigger plugins check {name}`, then change rules.py and its tests."
+    done(as_json, text, folder=str(folder), files=files)
+
+
+def _known(session: Session, name: str) -> Plugin:
+    found = session.plugins()
+    plugin = found.get(plugin_name(name))
+    if plugin is None:
+        raise NotFound(f'There is no plugin "{name}".{did_you_mean(plugin_name(name), found)}')
+    return plugin
+
+
+def _configuration(session: Session, unit: str | None) -> Configuration | None:
+    """Return the version in force, or None before the first; a unit that does not exist is refused."""
+    try:
+        configuration = session.configuration()
+    except ConfigurationRefused:
+        return None
+    if unit is not None and unit not in configuration.units:
+        raise NotFound(f'There is no unit "{unit}".{did_you_mean(unit, configuration.units)}')
+    return configuration
+
+
+def _settings(configuration: Configuration | None, name: str, unit: str | None) -> list[PluginSetting]:
+    if configuration is None:
+        return []
+    slugs = [unit] if unit is not None else list(configuration.units)
+    return [configuration.plugins[slug, name] for slug in slugs if (slug, name) in configuration.plugins]
+
+
+def _quarantined(session: Session) -> dict[tuple[str, str], str]:
+    with session.database.read() as connection:
+        return {(row["unit"], row["plugin"]): row["reason"] for row in list_quarantines(connection) if row["active"]}

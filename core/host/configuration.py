@@ -1,0 +1,226 @@
+"""Resolves plugins.toml as a whole: checked, merged for every unit, and made into an immutable Configuration.
+
+Public: `resolve(text, …)` gives plain JSON values that any process can store and load, or raises
+ConfigurationRefused with every fault; `build(number, resolved, plugins)` makes the Configuration of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any
+
+from core.host.environment import SECTIONS, path_of
+from core.host.faults import Faults, unknown_key
+from core.host.plugin import Plugin
+from core.host.plugin_schema import plain
+from core.host.plugin_settings import PluginSections
+from core.host.sections import CheckOptions, SectionChecker
+from core.host.settings import (
+    Configuration,
+    DispatchSettings,
+    EndpointSettings,
+    PluginSetting,
+    SourceSettings,
+    UnitSettings,
+)
+from core.host.toml_document import parse, put, value_at
+from core.model.errors import ConfigurationRefused
+from core.model.schemas import canonical_json
+
+Resolved = dict[str, Any]
+"""A configuration version as JSON values: what the table keeps and what processes without plugins read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What plugins.toml is checked against: the plugins there are, the adapters there are, and the environment."""
+
+    plugins: Mapping[str, Plugin]
+    adapters: Mapping[str, CheckOptions]
+    overrides: Mapping[str, Any] = field(default_factory=dict)  # variable -> value, of environment.overrides()
+    file_name: str = "plugins.toml"
+
+
+def resolve(text: str, around: Surroundings, *, switches: Mapping[str, Mapping[str, Any]] | None = None) -> Resolved:
+    """Check the document as a whole and return it resolved. Raises ConfigurationRefused with every fault.
+
+    `switches` tells, by dotted path, who switched what and why; those the document still agrees with are kept.
+    """
+    document = plain(parse(text, around.file_name))
+    faults = Faults()
+    overridden = _override(document, around.overrides)
+
+    def place(path: str) -> str:
+        for dotted, variable in overridden.items():
+            if path in (dotted, variable) or path.startswith(f"{dotted}."):
+                return f"environment variable {variable}"
+        return f"{around.file_name}, {path}" if path else around.file_name
+
+    for key in document:
+        if key not in SECTIONS:
+            faults.add(around.file_name, unknown_key(key, SECTIONS))
+    _check_numbers(document, "", faults, place)
+    kept = {path: item for path, item in (switches or {}).items() if _holds(document, path, item["enabled"])}
+
+    def origin(path: str) -> str:
+        if path in overridden:
+            return f"environment: {overridden[path]}"
+        if path in kept:
+            return str(kept[path]["origin"])
+        section = path.partition(".config.")[0] + ".config" if ".config." in path else path.removesuffix(".enabled")
+        return f"file: {section}"
+
+    checker = SectionChecker(document, faults, place)
+    units = checker.units()
+    sections = PluginSections(document, around.plugins, faults, place, origin)
+    of_units = document.get("units", {})
+    plugins = {slug: sections.unit(slug, value_at(of_units, (slug, "plugins")) or {}) for slug in units}
+    resolved: Resolved = {
+        "server": checker.server(),
+        "dispatch": checker.dispatch(),
+        "sources": checker.sources(units, around.adapters),
+        "units": [{"slug": slug, **unit} for slug, unit in units.items()],
+        "endpoints": checker.endpoints(),
+        "plugins": plugins,
+        "configs": sections.configs,
+        "environment": dict(around.overrides),
+        "switches": kept,
+    }
+    if faults:
+        raise ConfigurationRefused(faults.letter(), errors=faults.as_errors())
+    return resolved
+
+
+def _override(document: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, str]:
+    """Put the environment's values into the document; return which variable set which dotted path."""
+    overridden = {}
+    for variable, value in overrides.items():
+        path = _spelt_as_in(document, path_of(variable))
+        put(document, path, plain(value))
+        overridden[".".join(path)] = variable
+    return overridden
+
+
+def _spelt_as_in(document: Mapping[str, Any], path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the path in the document's own spelling: variables are upper case, keys such as `grades.A` are not."""
+    found = []
+    table: Any = document
+    for key in path:
+        names = list(table) if isinstance(table, Mapping) else []
+        same = key if key in names else next((name for name in names if name.lower() == key), key)
+        found.append(same)
+        table = table.get(same) if isinstance(table, Mapping) else None
+    return tuple(found)
+
+
+def _holds(document: Mapping[str, Any], path: str, enabled: bool) -> bool:
+    return value_at(document, path.split(".")) is enabled
+
+
+def _check_numbers(value: Any, path: str, faults: Faults, place: Any) -> None:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            _check_numbers(inner, f"{path}.{key}" if path else str(key), faults, place)
+    elif isinstance(value, list):
+        for inner in value:
+            _check_numbers(inner, path, faults, place)
+    elif isinstance(value, float) and not math.isfinite(value):
+        faults.add(place(path), "must be a finite number")
+
+
+ConfigFaults = dict[tuple[str, str], str]
+"""Why a plugin cannot read its stored settings in a unit, by (unit, plugin)."""
+
+
+LoadedConfigs = dict[tuple[str, str], tuple[Any, str | None]]
+"""Typed settings by plugin and what was given: an earlier version's can be used again, since they never change."""
+
+
+def build(
+    number: int,
+    resolved: Resolved,
+    plugins: Mapping[str, Plugin] | None,
+    known: LoadedConfigs | None = None,
+) -> tuple[Configuration, ConfigFaults]:
+    """Make the Configuration of a stored version. Without `plugins` every setting's `config` is None.
+
+    Settings that a plugin's code no longer accepts leave its `config` None there and are returned as faults; the
+    other plugins are not affected. A plugin that was installed after the version was applied is switched off.
+    `known` holds settings that were loaded before, and afterwards those of this version.
+    """
+    before = dict(known or {})
+    if known is not None:
+        known.clear()
+    faults: ConfigFaults = {}
+    settings: dict[tuple[str, str], PluginSetting] = {}
+    loaded: dict[tuple[str, int], Any] = {}
+    for unit, of_unit in resolved["plugins"].items():
+        for name, item in of_unit.items():
+            config, index = None, item["config"]
+            stored = resolved["configs"][name][index] if index is not None else {}
+            if plugins is not None and index is not None:
+                if (name, index) not in loaded:
+                    key = (name, canonical_json(stored["given"]))
+                    loaded[name, index] = before.get(key) or _load_config(plugins.get(name), stored["given"])
+                    if known is not None:
+                        known[key] = loaded[name, index]
+                config, fault = loaded[name, index]
+                if fault:
+                    faults[unit, name] = fault
+            settings[unit, name] = PluginSetting(
+                plugin=name,
+                unit=unit,
+                enabled=item["enabled"],
+                config=config,
+                values=MappingProxyType(stored.get("values", {})),
+                origins=MappingProxyType({"enabled": item["origin"], **stored.get("origins", {})}),
+            )
+    units = {
+        unit["slug"]: UnitSettings(
+            slug=unit["slug"],
+            title=unit["title"],
+            match={name: tuple(values) for name, values in unit["match"].items()},
+            calendar=unit["calendar"],
+        )
+        for unit in resolved["units"]
+    }
+    return (
+        Configuration(
+            number=number,
+            sources={slug: _source(slug, item) for slug, item in resolved["sources"].items()},
+            units=units,
+            endpoints={slug: EndpointSettings(slug=slug, **item) for slug, item in resolved["endpoints"].items()},
+            dispatch=_dispatch(resolved["dispatch"]),
+            plugins=settings,
+        ),
+        faults,
+    )
+
+
+def _load_config(plugin: Plugin | None, given: Mapping[str, Any]) -> tuple[Any, str | None]:
+    if plugin is None:
+        return None, "the plugin is not installed here"
+    if plugin.error is not None:
+        return None, plugin.error
+    if plugin.load_config is None:
+        return None, None
+    try:
+        return plugin.load_config(given), None
+    except Exception as error:
+        # Any failure of a plugin's own schema makes that plugin unable to run, and nothing else.
+        return None, f"the plugin no longer accepts its stored settings: {error}"
+
+
+def _source(slug: str, item: Mapping[str, Any]) -> SourceSettings:
+    return SourceSettings(slug=slug, **{**item, "secrets": tuple(item["secrets"])})
+
+
+def _dispatch(item: Mapping[str, Any]) -> DispatchSettings:
+    values = dict(item)
+    wait = values.pop("max_wait")
+    values["egress_allow"] = tuple(values["egress_allow"])
+    return DispatchSettings(max_wait=None if wait is None else timedelta(seconds=wait), **values)

@@ -1,0 +1,215 @@
+"""The sections of plugins.toml beside the plugins: server, dispatch, sources, units and endpoints, each checked.
+
+Public: `SectionChecker(...)` gathers faults; its methods return canonical JSON values.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import marshmallow as ma
+
+from core.host.faults import Faults, key_faults
+from core.host.secrets import check_reference
+from core.host.settings import DispatchSettings
+from core.model.errors import did_you_mean
+
+CheckOptions = Callable[[Mapping[str, Any]], Sequence[Any]]
+"""An adapter's check of a source's options: returns its faults as texts or as `{"path", "message"}`."""
+
+DEFAULT_UNIT = "default"
+BY_RULE = "by_rule"
+_SLUG = re.compile(r"^[a-z0-9][a-z0-9_-]{0,62}$")
+_SPAN = re.compile(r"^(\d+(?:\.\d+)?)\s*(s|m|h|d)$")
+_LIMITS = DispatchSettings()
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class Span(ma.fields.Field[float]):
+    """A span of time: seconds, or text such as "90s", "15m", "2h", "3d"; kept as seconds."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            seconds = float(value)
+        else:
+            match = _SPAN.match(value) if isinstance(value, str) else None
+            if match is None:
+                raise ma.ValidationError('Not a span of time: seconds, or text such as "15m", "2h", "3d".')
+            seconds = float(match[1]) * _SECONDS[match[2]]
+        if seconds <= 0 or seconds > timedelta(days=3650).total_seconds():
+            raise ma.ValidationError("A span of time is above zero and below ten years.")
+        return seconds
+
+
+class TextList(ma.fields.Field[list[str]]):
+    """One text or a list of texts, none of them empty."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[str]:
+        values = [value] if isinstance(value, str) else value
+        if not isinstance(values, list) or not values or not all(isinstance(v, str) and v.strip() for v in values):
+            raise ma.ValidationError("Must be a text or a list of texts, none of them empty.")
+        return values
+
+
+def _network(value: str) -> None:
+    try:
+        ipaddress.ip_network(value)
+    except ValueError as error:
+        raise ma.ValidationError(f'Not a network such as "10.1.0.0/16": {error}.') from None
+
+
+def _web_address(value: str) -> None:
+    try:
+        parts = urlsplit(value)
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username
+        _ = parts.port
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ma.ValidationError("Not an http or https address (without a password in it).")
+
+
+def _secret(value: str) -> None:
+    fault = check_reference(value)
+    if fault:
+        raise ma.ValidationError(fault)
+
+
+class ServerSchema(ma.Schema):
+    """The keys of [server]."""
+
+    plugin_directories = ma.fields.List(ma.fields.String(), load_default=list)
+
+
+def _whole(low: int, high: int, default: int) -> ma.fields.Integer:
+    return ma.fields.Integer(strict=True, load_default=default, validate=ma.validate.Range(low, high))
+
+
+class DispatchSchema(ma.Schema):
+    """The keys of [dispatch], with the defaults of `DispatchSettings`."""
+
+    hook_time_limit_s = ma.fields.Float(load_default=_LIMITS.hook_time_limit_s, validate=ma.validate.Range(0.1, 600))
+    crashes_to_quarantine = _whole(1, 1000, _LIMITS.crashes_to_quarantine)
+    max_attempts = _whole(1, 100, _LIMITS.max_attempts)
+    follow_up_depth = _whole(0, 100, _LIMITS.follow_up_depth)
+    max_wait = Span(load_default=None)
+    batch_size = _whole(1, 1000, _LIMITS.batch_size)
+    egress_allow = ma.fields.List(ma.fields.String(validate=_network), load_default=list)
+    max_backlog = _whole(1, 1_000_000_000, _LIMITS.max_backlog)
+
+
+class SourceSchema(ma.Schema):
+    """The keys of [sources.<slug>]; what an adapter needs beside them stands in its `options` table."""
+
+    adapter = ma.fields.String(required=True)
+    secrets = ma.fields.List(ma.fields.String(validate=_secret), load_default=list)
+    unit = ma.fields.String(load_default=BY_RULE)
+    write_back_url = ma.fields.String(load_default=None, validate=_web_address)
+    write_back_secret = ma.fields.String(load_default=None, validate=_secret)
+    options = ma.fields.Dict(keys=ma.fields.String(), load_default=dict)
+
+
+class UnitSchema(ma.Schema):
+    """The keys of [units.<slug>]; its `plugins` are checked with the plugins."""
+
+    title = ma.fields.String(load_default="")
+    match = ma.fields.Dict(keys=ma.fields.String(), values=TextList(), load_default=dict)
+    calendar = ma.fields.String(load_default=None)
+
+
+class EndpointSchema(ma.Schema):
+    """The keys of [endpoints.<slug>]."""
+
+    url = ma.fields.String(required=True, validate=_web_address)
+    secret = ma.fields.String(load_default=None, validate=_secret)
+
+
+class SectionChecker:
+    """Checks the sections of one document; every fault goes to `faults` with its place."""
+
+    def __init__(self, document: Mapping[str, Any], faults: Faults, place: Callable[[str], str]) -> None:
+        self._document = document
+        self._faults = faults
+        self._place = place
+
+    def server(self) -> dict[str, Any]:
+        """Return [server]."""
+        return self._load(ServerSchema(), self._document.get("server", {}), "server")
+
+    def dispatch(self) -> dict[str, Any]:
+        """Return [dispatch], with defaults filled in."""
+        return self._load(DispatchSchema(), self._document.get("dispatch", {}), "dispatch")
+
+    def units(self) -> dict[str, dict[str, Any]]:
+        """Return the units in the order of the file; `default`, which takes the rest, is always there and last."""
+        units: dict[str, dict[str, Any]] = {}
+        for slug, table in self._tables("units"):
+            own = {key: value for key, value in table.items() if key != "plugins"}
+            units[slug] = self._load(UnitSchema(), own, f"units.{slug}", also=("plugins",))
+        default = units.pop(DEFAULT_UNIT, {"title": "", "match": {}, "calendar": None})
+        if default.get("match"):
+            self._faults.add(self._place(f"units.{DEFAULT_UNIT}.match"), "the default unit takes what no other takes")
+        return {**units, DEFAULT_UNIT: default}
+
+    def sources(self, units: Iterable[str], adapters: Mapping[str, CheckOptions]) -> dict[str, dict[str, Any]]:
+        """Return the sources, their adapters' options checked by the adapters themselves."""
+        known_units = [BY_RULE, *units]
+        sources = {}
+        for slug, table in self._tables("sources"):
+            where = f"sources.{slug}"
+            source = sources[slug] = self._load(SourceSchema(), table, where)
+            if not source:
+                continue
+            if source["unit"] not in known_units:
+                message = f'there is no unit "{source["unit"]}".{did_you_mean(source["unit"], known_units)}'
+                self._faults.add(self._place(f"{where}.unit"), message)
+            check = adapters.get(source["adapter"])
+            if check is None:
+                message = f'there is no adapter "{source["adapter"]}".{did_you_mean(source["adapter"], adapters)}'
+                self._faults.add(self._place(f"{where}.adapter"), message)
+                continue
+            for fault in check(source["options"]):
+                self._option_fault(where, fault)
+        return sources
+
+    def endpoints(self) -> dict[str, dict[str, Any]]:
+        """Return the endpoints."""
+        return {
+            slug: self._load(EndpointSchema(), table, f"endpoints.{slug}") for slug, table in self._tables("endpoints")
+        }
+
+    def _option_fault(self, where: str, fault: Any) -> None:
+        if isinstance(fault, Mapping):
+            path = f"{where}.options.{fault['path']}" if fault.get("path") else f"{where}.options"
+            self._faults.add(self._place(path), str(fault["message"]))
+        else:
+            self._faults.add(self._place(f"{where}.options"), str(fault))
+
+    def _tables(self, section: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        tables = self._document.get(section, {})
+        if not isinstance(tables, Mapping):
+            self._faults.add(self._place(section), f"must be a table: [{section}.<name>]")
+            return
+        for slug, table in tables.items():
+            if not _SLUG.match(slug):
+                message = f'"{slug[:80]}" is no name: lower-case letters, digits, `_` and `-`, at most 63 of them'
+                self._faults.add(self._place(section), message)
+            elif not isinstance(table, Mapping):
+                self._faults.add(self._place(f"{section}.{slug}"), f"must be a table: [{section}.{slug}]")
+            else:
+                yield slug, table
+
+    def _load(self, schema: ma.Schema, table: Any, where: str, also: Sequence[str] = ()) -> dict[str, Any]:
+        """Return the loaded table, or an empty one when it has faults; `also` are keys checked elsewhere."""
+        try:
+            loaded: dict[str, Any] = schema.load(table)
+        except ma.ValidationError as error:
+            for path, message, _ in key_faults(error.messages, known=[*schema.fields, *also]):
+                self._faults.add(self._place(f"{where}.{path}" if path else where), message)
+            return {}
+        return loaded

@@ -1,0 +1,143 @@
+"""Keeps configuration versions: numbered, immutable, in the database, and picked up by every process.
+
+Public: `Configurations(database, plugins).current(connection)` is the cached way for processes that run;
+`current(database, plugins)` reads once; `current_number(connection)` is the cheap check; `newest`, `version` and
+`history` read what is stored; `store_version` adds one. Applying and switching are in `applying` and `switches`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.host.configuration import ConfigFaults, LoadedConfigs, Resolved, build
+from core.host.plugin import Plugin
+from core.host.settings import Configuration
+from core.model.errors import ConfigurationConflict, ConfigurationRefused, NotFound
+from core.store.database import Database
+from core.store.tables import config_versions
+
+_NUMBER = sa.select(sa.func.coalesce(sa.func.max(config_versions.c.number), 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One row of the configuration's history."""
+
+    number: int
+    applied_at: datetime
+    applied_by: str
+    reason: str
+    origin: str  # file, switch or rollback
+    document: str
+    file_hash: str
+    resolved: Resolved
+
+    def outline(self) -> dict[str, Any]:
+        """Return what a list shows of it."""
+        return {
+            "number": self.number,
+            "applied_at": self.applied_at.isoformat(),
+            "applied_by": self.applied_by,
+            "origin": self.origin,
+            "reason": self.reason,
+        }
+
+
+def current_number(connection: Connection) -> int:
+    """Return the number of the version in force; 0 when nothing was applied yet. One look into an index."""
+    return int(connection.execute(_NUMBER).scalar_one())
+
+
+def newest(connection: Connection) -> Version | None:
+    """Return the version in force, or None when nothing was applied yet."""
+    row = connection.execute(sa.select(config_versions).order_by(config_versions.c.number.desc()).limit(1)).first()
+    return None if row is None else Version(*row)
+
+
+def version(connection: Connection, number: int) -> Version:
+    """Return one version. Raises NotFound."""
+    row = connection.execute(sa.select(config_versions).where(config_versions.c.number == number)).first()
+    if row is None:
+        raise NotFound(f"There is no configuration version {number}.")
+    return Version(*row)
+
+
+def history(connection: Connection, limit: int = 50) -> list[dict[str, Any]]:
+    """Return the newest versions without their documents, the newest first."""
+    table = config_versions.c
+    rows = connection.execute(
+        sa.select(table.number, table.applied_at, table.applied_by, table.reason, table.origin)
+        .order_by(table.number.desc())
+        .limit(limit)
+    )
+    return [Version(*row, "", "", {}).outline() for row in rows]
+
+
+def store_version(connection: Connection, new: Version) -> None:
+    """Add a version inside the caller's write transaction. Raises ConfigurationConflict when another was faster."""
+    if connection.dialect.name != "sqlite":
+        connection.exec_driver_sql("LOCK TABLE config_versions IN SHARE ROW EXCLUSIVE MODE")
+    if current_number(connection) != new.number - 1:
+        raise ConfigurationConflict("The configuration was changed meanwhile; look at it and try again.")
+    connection.execute(
+        sa.insert(config_versions).values(
+            number=new.number, applied_at=new.applied_at, applied_by=new.applied_by, reason=new.reason,
+            origin=new.origin, document=new.document, file_hash=new.file_hash, resolved=new.resolved,
+        )
+    )  # fmt: skip
+
+
+def note_file(connection: Connection, number: int, file_hash: str) -> None:
+    """Note that the file now says what version `number` says; the one thing of a version that may still change."""
+    connection.execute(sa.update(config_versions).where(config_versions.c.number == number).values(file_hash=file_hash))
+
+
+class Configurations:
+    """Gives the version in force to a running process; built once per version, then shared.
+
+    With `plugins` every setting's `config` is the plugin's own typed value; without, in processes that run no plugin
+    code, it is None.
+    """
+
+    def __init__(self, database: Database, plugins: Mapping[str, Plugin] | None = None) -> None:
+        self._database = database
+        self._plugins = plugins
+        self._held: tuple[Configuration, ConfigFaults] | None = None
+        self._loaded: LoadedConfigs = {}
+        self._building = threading.Lock()
+
+    def current(self, connection: Connection) -> Configuration:
+        """Return the version in force as this connection sees it. Raises ConfigurationRefused when there is none."""
+        number = current_number(connection)
+        held = self._held
+        if held is not None and held[0].number == number:
+            return held[0]
+        found = newest(connection)
+        if found is None:
+            raise ConfigurationRefused("No configuration was applied yet; run `outrigger config apply`.")
+        with self._building:
+            held = build(found.number, found.resolved, self._plugins, self._loaded)
+        self._held = held  # one assignment, so that threads see the old one or the new one, never a mixture
+        return held[0]
+
+    def read(self) -> Configuration:
+        """Return the version in force, over a connection of its own."""
+        with self._database.read() as connection:
+            return self.current(connection)
+
+    @property
+    def faults(self) -> ConfigFaults:
+        """Why plugins cannot read their stored settings, by (unit, plugin); of the version last looked at."""
+        return self._held[1] if self._held is not None else {}
+
+
+def current(database: Database, plugins: Mapping[str, Plugin] | None = None) -> Configuration:
+    """Return the version in force. Raises ConfigurationRefused when nothing was applied yet."""
+    return Configurations(database, plugins).read()
