@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from core.host.hookspecs import Effects, hookimpl
 from core.model.context import Context, Log, PluginSession, Records, Unit
 from core.model.effects import (
@@ -35,6 +37,20 @@ from core.model.records import (
 from core.store.columns import InstantColumn, JsonColumn
 from core.web.auth import actor, allowed_units, require
 from core.pipeline.commands import Command, Desk, current_desk
+
+if TYPE_CHECKING:
+    from core.web.parsing import Blueprint
+
+
+def api_blueprint(name: str, *, description: str, url_prefix: str = "") -> Blueprint:
+    """Return a blueprint for `register_api`: it reads requests strictly and describes itself in the OpenAPI document.
+
+    Imported only when a plugin's api.py asks, so that workers do not load a web framework.
+    """
+    from core.web.parsing import Blueprint
+
+    return Blueprint(name, "core.web", url_prefix=url_prefix or None, description=description)
+
 
 __all__ = [
     "Activity",
@@ -78,6 +94,7 @@ __all__ = [
     "UpdateRecord",
     "actor",
     "allowed_units",
+    "api_blueprint",
     "current_desk",
     "did_you_mean",
     "hookimpl",

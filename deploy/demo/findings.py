@@ -18,7 +18,7 @@ def every(api: Client, path: str, **query: Any) -> Iterator[Found]:
     while True:
         page = api.get(path, limit=200, **query, **({"cursor": cursor} if cursor else {}))
         yield from page["items"]
-        cursor = page.get("next") or page.get("next_cursor")
+        cursor = page.get("next")
         if not cursor:
             return
 
