@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -41,9 +42,12 @@ switches_total = Counter(
 
 def observe_inbox(items: Sequence[InboundItem], stored: Any) -> None:
     """Count what a durable commit stored; fits `InboxWriter(observe=…)`."""
-    for item, is_new, is_rejected in zip(items, stored.is_new, stored.is_rejected, strict=True):
-        result = "duplicate" if not is_new else "rejected" if is_rejected else "accepted"
-        events_total.labels(item.source, result).inc()
+    results = (
+        "duplicate" if not is_new else "rejected" if is_rejected else "accepted"
+        for is_new, is_rejected in zip(stored.is_new, stored.is_rejected, strict=True)
+    )
+    for (source, result), count in Counts(zip((item.source for item in items), results, strict=True)).items():
+        events_total.labels(source, result).inc(count)
 
 
 def on_event_accepted(sender: str, *, count: int = 1, **_: Any) -> None:

@@ -29,7 +29,8 @@ from core.model.errors import DatabaseNotReady, OutriggerError
 from core.pipeline.completion import Written
 from core.pipeline.courier import Courier
 from core.pipeline.driver_locks import Share
-from core.pipeline.inbox import InboxWriter, is_backlog_full
+from core.model.inbound import Accepted, InboundItem
+from core.pipeline.inbox import GroupCommit, InboxWriter, is_backlog_full
 from core.pipeline.quarantine import lift
 from core.pipeline.supervisor import Start
 from core.pipeline.wake import Bell, listen
@@ -37,6 +38,7 @@ from core.pipeline.worker import Worker
 from core.store.database import Database
 from core.store.migrate import migrate, pending
 from core.time.clock import SystemClock
+from core.web.acknowledging import AcknowledgingDispatcher
 from core.web.app import create_app
 from core.web.server import serve
 from core.web.services import Switch
@@ -99,47 +101,56 @@ def prepare(place: Place, *, apply_file: bool) -> None:
 
 def web(place: Place, bells: Bells, listener: socket.socket, start: Start) -> None:
     """Acknowledge webhooks and answer the API until told to stop."""
-    app, writer = _web_app(place, bells.ring_workers, start.stopping)
-    serve(app, listener, stopping=start.stopping, beat=start.slot.beat, finish=writer.close)
+    parts = _WebParts(place, bells.ring_workers, start.stopping)
+    dispatcher = AcknowledgingDispatcher(parts.group_commit, parts.writer, parts.watch.is_full)
+    app = parts.app(dispatcher.accept)
+    serve(app, listener, dispatcher, stopping=start.stopping, beat=start.slot.beat, finish=parts.writer.close)
 
 
 def standalone_web(place: Place) -> flask.Flask:
     """Return the web app for another WSGI server; workers are woken through the database or find work themselves."""
     log.configure()
-    app, _ = _web_app(place, lambda: None, lambda: False)
-    return app
+    parts = _WebParts(place, lambda: None, lambda: False)
+    return parts.app(parts.writer.accept)
 
 
-def _web_app(
-    place: Place, wake: Callable[[], None], stopping: Callable[[], bool]
-) -> tuple[flask.Flask, InboxWriter]:
-    database, clock = place.database(24), SystemClock()
-    plugins = load_schemas(place.roots())
-    watch = _Watch(database, Configurations(database, plugins), stopping)
-    configuration = watch.configuration
-    writer = InboxWriter(database, clock, wake=wake, observe=metrics.observe_inbox, is_full=watch.is_full)
-    metrics.connect_observers()
-    webhooks = place.assembly.blueprint_factory(
-        sources=lambda: configuration().sources,
-        accept=writer.accept,
-        secrets=resolve_secret,
-        clock=clock,
-        public_url=place.environment.public_url,
-    )
-    app = create_app(
-        database=database,
-        clock=clock,
-        configuration=configuration,
-        webhook_blueprint=webhooks,
-        plugin_blueprints=_blueprints(plugins),
-        ready=lambda: ["draining"] if stopping() else [],
-        plugins=lambda: plugins,
-        switch=_switch(place, database, plugins),
-        remap=place.assembly.remap_factory(lambda: configuration().sources, clock),
-        wake=wake,
-        schema_fault=_SchemaCheck(list(plugins.values())),
-    )
-    return app, writer
+class _WebParts:
+    """What a web process is made of, whatever server runs its app."""
+
+    def __init__(self, place: Place, wake: Callable[[], None], stopping: Callable[[], bool]) -> None:
+        self._place = place
+        self._wake = wake
+        self._stopping = stopping
+        self._database, self._clock = place.database(24), SystemClock()
+        self._plugins = load_schemas(place.roots())
+        self.watch = _Watch(self._database, Configurations(self._database, self._plugins), stopping)
+        self.group_commit = GroupCommit(self._database, self._clock, wake=wake, observe=metrics.observe_inbox)
+        self.writer = InboxWriter(self.group_commit, is_full=self.watch.is_full)
+
+    def app(self, accept: Callable[[Sequence[InboundItem]], Accepted]) -> flask.Flask:
+        """Build the app; `accept` makes items durable."""
+        metrics.connect_observers()
+        configuration = self.watch.configuration
+        webhooks = self._place.assembly.blueprint_factory(
+            sources=lambda: configuration().sources,
+            accept=accept,
+            secrets=resolve_secret,
+            clock=self._clock,
+            public_url=self._place.environment.public_url,
+        )
+        return create_app(
+            database=self._database,
+            clock=self._clock,
+            configuration=configuration,
+            webhook_blueprint=webhooks,
+            plugin_blueprints=_blueprints(self._plugins),
+            ready=lambda: ["draining"] if self._stopping() else [],
+            plugins=lambda: self._plugins,
+            switch=_switch(self._place, self._database, self._plugins),
+            remap=self._place.assembly.remap_factory(lambda: configuration().sources, self._clock),
+            wake=self._wake,
+            schema_fault=_SchemaCheck(list(self._plugins.values())),
+        )
 
 
 class _SchemaCheck:

@@ -11,11 +11,18 @@ from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 import waitress.server
+from waitress import wasyncore
 from waitress.task import ThreadedTaskDispatcher
+
+from core.web.acknowledging import AcknowledgingDispatcher
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-THREADS = 16
+THREADS = 8
+POLL_S = 1.0
+SEND_BYTES = 16 * 1024
+"""Answers smaller than this leave in one piece, headers and body together."""
+
 CONNECTIONS = 1_000
 SLOW_CLIENT_S = 20
 DRAIN_S = 20.0
@@ -45,6 +52,7 @@ def open_socket(host: str, port: int, *, patience_s: float = 5.0) -> socket.sock
 def serve(
     app: WsgiApp,
     listener: socket.socket,
+    dispatcher: ThreadedTaskDispatcher,
     *,
     stopping: Callable[[], bool],
     beat: Callable[[], None],
@@ -55,7 +63,6 @@ def serve(
 
     A body is read by the event loop and handed to a thread when it is complete, so slow senders cost no thread.
     """
-    dispatcher = ThreadedTaskDispatcher()
     dispatcher.set_thread_count(threads)
     server = waitress.server.create_server(
         _closing_while(stopping, app),
@@ -87,8 +94,26 @@ def serve(
         os._exit(0)
 
     threading.Thread(target=watch, name="stop-watch", daemon=True).start()
-    server.run()
-    raise SystemExit(1)
+    _loop(server, dispatcher)
+
+
+def _loop(server: Any, dispatcher: ThreadedTaskDispatcher) -> NoReturn:
+    """Run waitress's event loop; after each round a dispatcher that serves requests by itself has its turn."""
+    turn = getattr(dispatcher, "turn", lambda: None)
+    server.adj.send_bytes = SEND_BYTES
+    pull, loop_thread = server.pull_trigger, threading.get_ident()
+
+    def wake() -> None:
+        # The loop need not wake itself; waitress asks for it after every request.
+        if threading.get_ident() != loop_thread:
+            pull()
+
+    server.pull_trigger = wake
+    if isinstance(dispatcher, AcknowledgingDispatcher):
+        dispatcher.begin(wake)
+    while True:
+        wasyncore.poll2(POLL_S, server._map)
+        turn()
 
 
 def _closing_while(stopping: Callable[[], bool], app: WsgiApp) -> WsgiApp:
@@ -110,6 +135,6 @@ def _wait_until_idle(dispatcher: ThreadedTaskDispatcher) -> None:
     deadline = time.monotonic() + DRAIN_S
     idle = 0
     while time.monotonic() < deadline and idle < 5:
-        busy = dispatcher.active_count + len(dispatcher.queue)
+        busy = getattr(dispatcher, "busy", dispatcher.active_count + len(dispatcher.queue))
         idle = 0 if busy else idle + 1
         time.sleep(0.02)
