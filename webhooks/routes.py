@@ -2,62 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
-
 from flask import Blueprint, Request, Response, request
 from werkzeug.exceptions import ClientDisconnected, MethodNotAllowed, RequestEntityTooLarge
 
-from core.host.settings import SourceSettings
 from core.model.errors import (
     BodyTooLarge,
-    ConfigurationRefused,
     OutriggerError,
-    UnknownSource,
     UnreadableBody,
     UnsupportedMediaType,
-    did_you_mean,
 )
-from core.model.inbound import Accepted, InboundItem
 from core.time.clock import Clock
-from webhooks.adapter import ADAPTERS, Adapter, InboundRequest, Reply
+from webhooks.adapter import Adapter, InboundRequest, Reply
+from webhooks.door import put_door, refused_at_door
+from webhooks.receiving import Accept, Receiver, Resolve, Sources
 
-FRESH = timedelta(seconds=10)
-"""How long resolved secrets are kept; a rotated secret file counts after that time at the latest."""
 RETRY_AFTER_S = 5
-
-Sources = Callable[[], Mapping[str, SourceSettings]]
-Accept = Callable[[Sequence[InboundItem]], Accepted]
-Resolve = Callable[[str], bytes]
-
-
-class SourceMisconfigured(OutriggerError):
-    """This source's configuration cannot be used; nothing was accepted. Send it again later."""
-
-    code = "source.misconfigured"
-    http_status = 503
-
-
-class _Bound:
-    """A source with its adapter built and its secrets resolved, once while its settings stay the same."""
-
-    def __init__(self, settings: SourceSettings, resolve: Resolve) -> None:
-        cls = ADAPTERS.get(settings.adapter)
-        if cls is None:
-            raise SourceMisconfigured(f'Source {settings.slug}: there is no adapter "{settings.adapter}".')
-        try:
-            self.adapter: Adapter = cls(settings)
-        except ConfigurationRefused as error:
-            raise SourceMisconfigured(error.message, errors=error.errors) from None
-        self.settings = settings
-        self._resolve = resolve
-        self._kept: tuple[datetime, tuple[bytes, ...]] | None = None
-
-    def secrets(self, now: datetime) -> tuple[bytes, ...]:
-        """Return the live secrets, read again when they are older than FRESH."""
-        if self._kept is None or not timedelta(0) <= now - self._kept[0] < FRESH:
-            self._kept = (now, tuple(self._resolve(reference) for reference in self.settings.secrets))
-        return self._kept[1]
 
 
 def blueprint(
@@ -71,31 +30,21 @@ def blueprint(
 ) -> Blueprint:
     """Build the blueprint. `accept` returns when the items are durable; nothing is acknowledged before.
 
-    Refusals are raised as OutriggerError for the application to render, unless the adapter shapes them.
+    Refusals are raised as OutriggerError for the application to render, unless the adapter shapes them. An app that
+    registers it also gets the short door in front of its views.
     """
     pages = Blueprint("webhooks", __name__)
-    bound: dict[str, _Bound] = {}
-    base_url = public_url.rstrip("/")
+    receiver = Receiver(sources=sources, accept=accept, secrets=secrets, clock=clock, public_url=public_url)
+    pages.record_once(lambda state: put_door(state.app, receiver, max_body))
 
-    def bind(slug: str) -> _Bound:
-        configured = sources()
-        settings = configured.get(slug)
-        if settings is None:
-            bound.pop(slug, None)
-            raise UnknownSource(f'No source "{slug[:80]}" is configured.{did_you_mean(slug[:80], configured)}')
-        known = bound.get(slug)
-        if known is None or (known.settings is not settings and known.settings != settings):
-            known = bound[slug] = _Bound(settings, secrets)
-        return known
-
-    def inbound(slug: str, incoming: Request, body: bytes, now: datetime) -> InboundRequest:
+    def inbound(slug: str, incoming: Request, body: bytes) -> InboundRequest:
         query = incoming.query_string.decode("latin-1")
         return InboundRequest(
             method=incoming.method,
-            url=f"{base_url}/webhooks/{slug}" + (f"?{query}" if query else ""),
+            url=receiver.url(slug, query),
             headers=incoming.headers,
             body=body,
-            received_at=now,
+            received_at=clock.now(),
             query=incoming.args if query else {},
             remote_addr=incoming.remote_addr or "",
         )
@@ -103,34 +52,25 @@ def blueprint(
     @pages.route("/webhooks/<source>", methods=["POST"], provide_automatic_options=False)
     def receive(source: str) -> Response:
         """Take one request of a CRM."""
-        source_bound = bind(source)
-        adapter = source_bound.adapter
+        bound = receiver.bind(source)
         incoming = current_request()
         try:
-            check_media_type(incoming, adapter)
-            now = clock.now()
-            message = inbound(source, incoming, read_body(incoming, max_body), now)
-            live = source_bound.secrets(now)
-            answer = adapter.handshake(message, live) if adapter.shakes_by_post else None
-            if answer is None:
-                items = adapter.items(adapter.verify(message, live), message)
-                accepted = accept(items) if items else Accepted(event_ids=())
-                answer = adapter.reply(accepted, message, live)
+            refused_at_door(incoming.environ)
+            check_media_type(incoming, bound.adapter)
+            answer = receiver.take(bound, inbound(source, incoming, read_body(incoming, max_body)))
         except OutriggerError as error:
-            answer = shaped(adapter, error)
+            answer = shaped(bound.adapter, error)
         return respond(answer)
 
     @pages.route("/webhooks/<source>", methods=["GET", "OPTIONS"], provide_automatic_options=False)
     def greet(source: str) -> Response:
         """Answer a sender that checks the address before it uses it."""
-        source_bound = bind(source)
-        now = clock.now()
+        bound = receiver.bind(source)
+        message = inbound(source, current_request(), b"")
         try:
-            answer = source_bound.adapter.handshake(
-                inbound(source, current_request(), b"", now), source_bound.secrets(now)
-            )
+            answer = bound.adapter.handshake(message, bound.secrets(message.received_at))
         except OutriggerError as error:
-            answer = shaped(source_bound.adapter, error)
+            answer = shaped(bound.adapter, error)
         if answer is None:
             raise MethodNotAllowed(valid_methods=["POST"])
         return respond(answer)
