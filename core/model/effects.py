@@ -125,3 +125,9 @@ def effect_keys(effects: list[Effect]) -> list[str]:
             counts[effect.name] = number + 1
             keys.append(f"{effect.name}#{number}")
     return keys
+
+
+def is_own_type(event_type: str, plugin: str) -> bool:
+    """Whether an event type is one that this plugin may emit: its own name, a dot, and names joined by dots."""
+    head, _, tail = event_type.partition(".")
+    return head == plugin and bool(tail) and all(part.isidentifier() for part in tail.split("."))

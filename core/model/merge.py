@@ -14,7 +14,10 @@ NESTED = ("contact", "price_basis", "extra", "counters")
 """Fields whose members are versioned one by one, since senders send them one by one."""
 
 FLOOR = "*"
-"""The pseudo-path whose version is that of the newest full event: what that omitted is known to be absent."""
+"""The pseudo-path whose version is that of the newest full event: what that omitted is known to be absent.
+
+Followed by a nested field's name it is the version at which that field was last emptied as a whole.
+"""
 
 UNIONS = ("activities",)
 """Lists that only grow: the union of what was sent, in the order of their time."""
@@ -50,6 +53,14 @@ def merge(state: RecordState, data: Mapping[str, Any], version: str, *, complete
     changed: set[str] = set()
     floor = versions.get(FLOOR, "")
     newer = older = same_as_ours = 0
+    for name in _emptied(data):
+        # A null for the whole of a nested field says that each of its members is absent from now on.
+        if max(versions.get(FLOOR + name, ""), floor) > version:
+            older += 1
+            continue
+        newer += 1
+        versions[FLOOR + name] = version
+        changed |= _remove_older(snapshot, versions, own, name, version)
     for path, value in _leaves(data):
         top = path.partition(".")[0]
         if top in UNIONS:
@@ -57,8 +68,11 @@ def merge(state: RecordState, data: Mapping[str, Any], version: str, *, complete
             if united != snapshot.get(top):
                 snapshot[top] = united
                 changed.add(top)
+            elif top in own:
+                same_as_ours += 1
+            own.discard(top)
             continue
-        if path != "id" and max(versions.get(path, ""), floor) > version:
+        if path != "id" and max(versions.get(path, ""), versions.get(FLOOR + top, ""), floor) > version:
             older += 1
             continue
         if path in own and _get(snapshot, path) == value:
@@ -103,6 +117,10 @@ def _leaves(data: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
                 yield f"{name}.{member}", inner
 
 
+def _emptied(data: Mapping[str, Any]) -> list[str]:
+    return [name for name in NESTED if name in data and data[name] is None]
+
+
 def _get(snapshot: Mapping[str, Any], path: str) -> Any:
     top, _, member = path.partition(".")
     value = snapshot.get(top)
@@ -136,10 +154,24 @@ def _union(known: Any, sent: Any) -> list[Any]:
 def _remove_omitted(
     snapshot: dict[str, Any], versions: dict[str, str], own: set[str], data: Mapping[str, Any], version: str
 ) -> set[str]:
-    sent = {path for path, _ in _leaves(data)} | {"id", FLOOR}
+    sent = {path for path, _ in _leaves(data)} | {"id"}
+    return _remove(snapshot, versions, own, [path for path in versions if path not in sent], version)
+
+
+def _remove_older(
+    snapshot: dict[str, Any], versions: dict[str, str], own: set[str], name: str, version: str
+) -> set[str]:
+    members = [path for path in versions if path.startswith(name + ".")]
+    return _remove(snapshot, versions, own, members, version)
+
+
+def _remove(
+    snapshot: dict[str, Any], versions: dict[str, str], own: set[str], paths: Iterable[str], version: str
+) -> set[str]:
+    """Remove what is older than `version` and not our own; return the top-level names that lost something."""
     changed: set[str] = set()
-    for path, at in list(versions.items()):
-        if path in sent or path in own or at >= version:
+    for path in paths:
+        if path in own or path.startswith(FLOOR) or versions[path] >= version:
             continue
         del versions[path]
         top, _, member = path.partition(".")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from enum import StrEnum
 
+LONGEST_SNOOZE = timedelta(days=366)
+
 
 class Snooze(Exception):
     """Raised by a handler to be called again later; the attempt is not counted."""
@@ -12,8 +14,8 @@ class Snooze(Exception):
     def __init__(self, *, minutes: float = 0, seconds: float = 0, reason: str = "") -> None:
         self.delay = timedelta(minutes=minutes, seconds=seconds)
         self.reason = reason or "snoozed by the plugin"
-        if self.delay <= timedelta(0):
-            raise ValueError("Snooze needs a delay above zero")
+        if not timedelta(0) < self.delay <= LONGEST_SNOOZE:
+            raise ValueError("Snooze needs a delay above zero and of at most a year")
         super().__init__(self.reason)
 
 

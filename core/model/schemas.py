@@ -215,6 +215,8 @@ def _converter(hint: Any) -> Converter:
     if origin is tuple:
         inner = _converter(arguments[0])
         return lambda value: tuple(inner(item) for item in value)
+    if origin is Mapping:
+        return frozen
     if hint is Decimal:
         return Decimal
     if hint is datetime:
@@ -222,12 +224,23 @@ def _converter(hint: Any) -> Converter:
     return _identity
 
 
-@cache
+def frozen(value: Any) -> Any:
+    """Return a copy that nobody can change by accident: plugins share events, and the record behind them lives on."""
+    if isinstance(value, Mapping):
+        return types.MappingProxyType({key: frozen(item) for key, item in value.items()})
+    return [frozen(item) for item in value] if isinstance(value, list) else value
+
+
 def builder_for(cls: type) -> Callable[[Mapping[str, Any]], Any]:
     """Return a fast function from canonical JSON values to the frozen dataclass; unknown keys are ignored.
 
     Inside the server values were validated at the door, so this converts and does not check again.
     """
+    return _builder(cls)
+
+
+@cache
+def _builder(cls: type) -> Callable[[Mapping[str, Any]], Any]:
     hints = typing.get_type_hints(cls)
     converters = {item.name: _converter(hints[item.name]) for item in dataclasses.fields(cls)}
 
@@ -246,6 +259,9 @@ def known_fields(kind: str) -> frozenset[str]:
 
 def check_fields(kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Check a partial set of fields, as UpdateRecord carries them. Raises ItemRejected with the nearest name."""
+    if kind not in KINDS:
+        near = did_you_mean(kind, KINDS)
+        raise ItemRejected(f'There is no kind of record "{kind[:80]}" whose fields can be set.{near}')
     names = known_fields(kind)
     for name in fields:
         if name not in names or name == "id":

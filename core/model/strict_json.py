@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from decimal import Decimal
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 from core.model.errors import UnreadableBody
@@ -94,7 +95,10 @@ def _integer(digits: str) -> int:
 
 
 def _number(digits: str) -> Decimal:
-    value = Decimal(digits) if len(digits) <= MAX_DIGITS else None
+    try:
+        value = Decimal(digits) if len(digits) <= MAX_DIGITS else None
+    except InvalidOperation:  # an exponent beyond what Decimal itself can hold
+        value = None
     if value is None or abs(value.adjusted()) > MAX_EXPONENT:
         raise UnreadableBody("The body has a number of too many digits or too large an exponent.")
     return value
@@ -113,6 +117,8 @@ def _encode_other(value: object) -> object:
     if isinstance(value, Decimal):
         as_float = float(value)
         return as_float if Decimal(repr(as_float)) == value else str(value)
+    if isinstance(value, Mapping):
+        return dict(value)  # the read-only mappings that events carry
     raise TypeError(f"{type(value).__name__} cannot be stored as JSON")
 
 

@@ -16,9 +16,15 @@ def version_key(version: int | str | datetime | None, occurred_at: datetime) -> 
     if isinstance(version, str) and version.isdecimal() and len(version) <= 20:
         version = int(version)
     if isinstance(version, bool) or version is None:
-        return f"t{to_micros(occurred_at):020d}"
+        return _time_key(occurred_at)
     if isinstance(version, datetime):
-        return f"t{to_micros(version):020d}"
+        return _time_key(version)
     if isinstance(version, int):
         return f"v{max(version, 0):020d}"
     return f"w{version[:200]}"
+
+
+def _time_key(at: datetime) -> str:
+    micros = to_micros(at)
+    # Before 1970 the number is negative; counted from below, so that the text still sorts as the instant does.
+    return f"t{micros:020d}" if micros >= 0 else f"t-{10**19 + micros:019d}"
