@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -57,7 +58,10 @@ def replayer(ctx: click.Context) -> Replayer:
 
 def person() -> str:
     """Return who sits at this command line, for the trail."""
-    name = os.environ.get("SUDO_USER") or os.environ.get("USER") or str(os.getuid())
+    try:
+        name = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # No variable tells, and a container's user id may have no name.
+        name = str(os.getuid())
     return f"{name} (command line)"
 
 

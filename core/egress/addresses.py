@@ -18,7 +18,22 @@ class DestinationRefused(OutriggerError):
 
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_CGNAT = ipaddress.ip_network("100.64.0.0/10")
+_ISATAP = (0x00005EFE, 0x02005EFE)
+"""What stands before the IPv4 address in the lower half of an ISATAP address."""
+
+_NOT_PUBLIC = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "100.64.0.0/10",  # carrier-grade NAT, and the metadata service of one cloud
+        "168.63.129.16/32",  # the host beneath the machines of another
+        "192.0.0.0/24",  # protocol assignments
+        "192.88.99.0/24",  # the former 6to4 relays
+        "2001::/23",  # protocol assignments
+        "3fff::/20",  # documentation
+        "fec0::/10",  # site-local, the forerunner of unique local addresses
+    )
+)
+"""Networks that are not public although Python's table, which differs between its releases, may call them global."""
 
 
 def innermost(address: Address) -> Address:
@@ -30,7 +45,7 @@ def innermost(address: Address) -> Address:
             return address.sixtofour
         if address.teredo is not None:
             return address.teredo[1]
-        if address in _NAT64:
+        if address in _NAT64 or (int(address) >> 32) & 0xFFFFFFFF in _ISATAP:
             return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address
 
@@ -42,7 +57,7 @@ def is_allowed(address: Address, allow: Sequence[str]) -> bool:
         parsed = ipaddress.ip_network(network, strict=False)
         if inner.version == parsed.version and inner in parsed:
             return True
-    if inner.version == 4 and inner in _CGNAT:
+    if any(inner.version == network.version and inner in network for network in _NOT_PUBLIC):
         return False
     return inner.is_global and not inner.is_multicast and not inner.is_reserved
 

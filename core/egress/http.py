@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlsplit
+from email.utils import parsedate_to_datetime
+from urllib.parse import quote, urlsplit
 
 import urllib3
 
@@ -16,6 +18,9 @@ from core.egress.addresses import DestinationRefused, resolve
 
 TIMEOUT_S = 15.0
 MAX_ANSWER = 64 * 1024
+LONGEST_WAIT_S = 86_400.0
+_KEPT = "/%:@!$&'()*+,;=~?"
+"""Characters of a path or query that go out as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,53 +40,99 @@ def signature(secret: bytes, message_id: str, timestamp: int, body: bytes) -> st
     return "v1," + base64.b64encode(hmac.new(secret, content, hashlib.sha256).digest()).decode()
 
 
-def send(
-    url: str, body: bytes, *, message_id: str, secrets: Sequence[bytes], now: datetime, allow: Sequence[str],
-    timeout_s: float = TIMEOUT_S,
-) -> Sent:  # fmt: skip
-    """POST the captured body once. Never raises for what a receiver or a network can do."""
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A URL taken apart, in the characters that go over the wire."""
+
+    scheme: str
+    host: str
+    port: int
+    host_header: str
+    path: str
+
+
+def _target(url: str) -> _Target:
+    """Take a URL apart. Raises ValueError for what is no plain http or https URL."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
-        return Sent(False, True, None, f"{url} is no http or https URL without user information")
+        raise ValueError("no http or https URL without user information")
     port = parts.port or (443 if parts.scheme == "https" else 80)
+    host = parts.hostname.encode("idna").decode() if not parts.hostname.isascii() else parts.hostname
+    shown = f"[{host}]" if ":" in host else host
+    path = quote(parts.path or "/", safe=_KEPT) + (f"?{quote(parts.query, safe=_KEPT)}" if parts.query else "")
+    return _Target(parts.scheme, host, port, f"{shown}:{parts.port}" if parts.port else shown, path)
+
+
+def send(
+    url: str,
+    body: bytes,
+    *,
+    message_id: str,
+    secrets: Sequence[bytes],
+    now: datetime,
+    allow: Sequence[str],
+    timeout_s: float = TIMEOUT_S,
+) -> Sent:
+    """POST the captured body once. Never raises for what a URL, a receiver or a network can do."""
     timestamp = int(now.timestamp())
     headers = {
         "content-type": "application/json",
         "user-agent": "Outrigger/0.1",
-        "host": parts.netloc,
         "webhook-id": message_id,
         "webhook-timestamp": str(timestamp),
         "webhook-signature": " ".join(signature(secret, message_id, timestamp, body) for secret in secrets),
     }
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    timeout = urllib3.Timeout(connect=min(5.0, timeout_s), read=timeout_s)
     try:
-        address = resolve(parts.hostname, port, allow)
-        pool: urllib3.HTTPConnectionPool
-        if parts.scheme == "https":
-            pool = urllib3.HTTPSConnectionPool(
-                address, port, server_hostname=parts.hostname, assert_hostname=parts.hostname, timeout=timeout
-            )
-        else:
-            pool = urllib3.HTTPConnectionPool(address, port, timeout=timeout)
-        with pool:
+        target = _target(url)
+        with _pool(target, resolve(target.host, target.port, allow), timeout_s) as pool:
             answer = pool.urlopen(
-                "POST", path, body=body, headers=headers, redirect=False, retries=False, preload_content=False
+                "POST",
+                target.path,
+                body=body,
+                headers=headers | {"host": target.host_header},
+                redirect=False,
+                retries=False,
+                preload_content=False,
             )
-            answer.read(MAX_ANSWER, decode_content=False)
-            answer.release_conn()
+            with contextlib.suppress(urllib3.exceptions.HTTPError, OSError):
+                answer.read1(MAX_ANSWER)  # what the receiver says beside its status is not needed, nor waited for
+            answer.close()
     except DestinationRefused as error:
         return Sent(False, True, None, error.message)
+    except ValueError as error:
+        return Sent(False, True, None, f"{url[:200]} cannot be sent to: {error}"[:500])
     except (urllib3.exceptions.HTTPError, OSError) as error:
         return Sent(False, False, None, f"{type(error).__name__}: {error}"[:500])
-    return _judge(answer.status, answer.headers.get("retry-after"))
+    return _judge(answer.status, answer.headers.get("retry-after"), now)
 
 
-def _judge(status: int, retry_after: str | None) -> Sent:
+def _pool(target: _Target, address: str, timeout_s: float) -> urllib3.HTTPConnectionPool:
+    """Return a pool that connects to the address that was checked, whatever the name resolves to by then."""
+    timeout = urllib3.Timeout(connect=min(5.0, timeout_s), read=timeout_s)
+    if target.scheme == "http":
+        return urllib3.HTTPConnectionPool(address, target.port, timeout=timeout)
+    return urllib3.HTTPSConnectionPool(
+        address, target.port, server_hostname=target.host, assert_hostname=target.host, timeout=timeout
+    )
+
+
+def _judge(status: int, retry_after: str | None, now: datetime) -> Sent:
     if 200 <= status < 300:
         return Sent(True, True, status, "accepted")
     if status == 410:
         return Sent(False, True, status, "410 Gone: the receiver wants no more of these")
-    wait = min(float(retry_after), 86_400.0) if retry_after and retry_after.isdecimal() else None
     kind = "a redirect, which is never followed" if 300 <= status < 400 else "refused"
-    return Sent(False, False, status, f"{status}: {kind}", wait)
+    return Sent(False, False, status, f"{status}: {kind}", _wait_s(retry_after, now))
+
+
+def _wait_s(retry_after: str | None, now: datetime) -> float | None:
+    """Read Retry-After, in seconds or as a date; at most a day, and nothing when it cannot be read."""
+    if not retry_after:
+        return None
+    if retry_after.isascii() and retry_after.isdecimal():
+        return min(float(retry_after[:10]), LONGEST_WAIT_S)
+    try:
+        wait = (parsedate_to_datetime(retry_after) - now).total_seconds()
+    except (ValueError, TypeError):
+        return None
+    return min(max(wait, 0.0), LONGEST_WAIT_S)

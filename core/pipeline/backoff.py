@@ -23,7 +23,8 @@ def _spread(seconds: float, name: str, attempt: int) -> timedelta:
 
 def delivery_delay(attempt: int, name: str) -> timedelta:
     """Return how long to wait after failed attempt number `attempt` (from 1): 5 s, doubling, at most 6 h, ±20 %."""
-    return _spread(min(DELIVERY_FIRST_S * 2 ** (attempt - 1), DELIVERY_CAP_S), name, attempt)
+    doublings = min(attempt - 1, 30)  # far beyond the cap, and not yet beyond what a float holds
+    return _spread(min(DELIVERY_FIRST_S * 2**doublings, DELIVERY_CAP_S), name, attempt)
 
 
 def outbox_delay(attempt: int, name: str) -> timedelta | None:

@@ -13,7 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core.model.effects import Decide, EmitEvent, message_id
+from core.model.effects import Decide, EmitEvent, is_own_type, message_id
+from core.model.errors import EffectRefused
 from core.model.outcomes import OutboxStatus
 from core.model.schemas import canonical_json
 from core.store import tables
@@ -34,7 +35,12 @@ class Command:
     _emitted: int = 0
 
     def emit(self, effect: EmitEvent, *, source: str, kind: str, record_id: str) -> None:
-        """Emit a follow-up event about a record; it enters by the inbox after this command is committed."""
+        """Emit a follow-up event about a record; it enters by the inbox after this command is committed.
+
+        Raises EffectRefused for an event that does not bear the plugin's name.
+        """
+        if not is_own_type(effect.type, self.plugin):
+            raise EffectRefused(f'{self.plugin} may emit events named "{self.plugin}.…", not "{effect.type}".')
         self._emitted += 1
         key = effect.key or f"emit_event#{self._emitted}"
         self.session.execute(

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.effects import message_id
-from core.model.errors import EffectRefused, ItemRejected
 from core.model.outcomes import (
     OPEN_DELIVERY,
     DeliveryStatus,
@@ -22,9 +21,9 @@ from core.model.outcomes import (
 )
 from core.model.schemas import canonical_json
 from core.pipeline.backoff import delivery_delay
-from core.pipeline.handler import Outcome
+from core.pipeline.care import Care, take
 from core.pipeline.plan import Surroundings
-from core.pipeline.recorder import About, Rows, gather
+from core.pipeline.recorder import Rows
 from core.pipeline.running import StoredDelivery
 from core.pipeline.work import DeliveryWork, EventWork, RecordWork
 from core.store.bulk import insert_rows, update_rows
@@ -35,6 +34,17 @@ from core.store.waiting import release
 _REPLACE_RECORD = "ON CONFLICT (source, kind, record_id) DO UPDATE SET " + ", ".join(
     f"{name} = excluded.{name}"
     for name in ("unit", "unit_reason", "snapshot", "versions", "own", "last_seq", "updated_at")
+)
+
+
+_HOLD_TIMER = (
+    sa.update(timers)
+    .where(
+        timers.c.id == sa.bindparam("b_timer"),
+        timers.c.round == sa.bindparam("b_round"),
+        timers.c.status == TimerStatus.FIRED.value,
+    )
+    .values(status=TimerStatus.HELD.value)
 )
 
 
@@ -55,7 +65,7 @@ def write_fresh(
     works: Sequence[EventWork],
     around: Surroundings,
     *,
-    careful: bool,
+    care: Care,
     step: Callable[[str], None],
 ) -> Written:
     """Write a batch of events just planned, with their deliveries and everything those asked for."""
@@ -63,7 +73,7 @@ def write_fresh(
     rows = Rows()
     for work in works:
         for delivery in work.deliveries:
-            _take(connection, rows, delivery, work.row, work.record, around, careful=careful)
+            take(connection, rows, delivery, work.row, work.record, around, care)
         if work.follow_up is not None:
             rows.outbox.append(_follow_up_row(work, around))
     rows.write(connection)
@@ -73,11 +83,9 @@ def write_fresh(
         _delivery_row(delivery, work, around) for work in works for delivery in work.deliveries
     ]
     insert_rows(connection, deliveries, delivery_rows)
-    held = [{"b_timer": work.hold_timer} for work in works if work.hold_timer]
+    held = [{"b_timer": work.hold_timer[0], "b_round": work.hold_timer[1]} for work in works if work.hold_timer]
     if held:
-        connection.execute(
-            sa.update(timers).where(timers.c.id == sa.bindparam("b_timer")).values(status=TimerStatus.HELD.value), held
-        )
+        connection.execute(_HOLD_TIMER, held)
     marks = [_event_marks(work) for work in works]
     update_rows(connection, events, "seq", marks, where=f"t.status = '{EventStatus.ACCEPTED}'")
     step("marked_done")
@@ -97,14 +105,14 @@ def write_stored(
     stored: Sequence[StoredDelivery],
     around: Surroundings,
     *,
-    careful: bool,
+    care: Care,
     step: Callable[[str], None],
 ) -> Written:
     """Write the outcomes of deliveries that were stored before, and let go what waited for them."""
     written = Written(deliveries=len(stored), more=True)
     rows = Rows()
     for item in stored:
-        _take(connection, rows, item.delivery, item.event_row, item.record, around, careful=careful)
+        take(connection, rows, item.delivery, item.event_row, item.record, around, care)
     rows.write(connection)
     step("effects_written")
     _write_records(connection, [item.record for item in stored], around)
@@ -131,43 +139,6 @@ def write_stored(
 
 def _seconds(delivery: DeliveryWork) -> float:
     return delivery.outcome.seconds if delivery.outcome is not None else 0.0
-
-
-def _take(
-    connection: Connection,
-    rows: Rows,
-    delivery: DeliveryWork,
-    event_row: Any,
-    record: RecordWork,
-    around: Surroundings,
-    *,
-    careful: bool,
-) -> None:
-    """Gather one delivery's rows. In careful mode they are written now, in a savepoint that only they can lose."""
-    outcome = delivery.outcome
-    if outcome is None or outcome.status is not DeliveryStatus.COMPLETED:
-        return
-    about = About(event_row, delivery, around.plugins[delivery.plugin], around.configuration, around.now)
-    state_before = record.state
-    try:
-        if not careful:
-            gather(rows, about, record)
-            return
-        own = Rows()
-        gather(own, about, record)
-        with connection.begin_nested():
-            own.write(connection)
-        rows.has_messages |= bool(own.outbox)
-    except (EffectRefused, ItemRejected) as error:
-        record.state = state_before
-        delivery.outcome = Outcome(DeliveryStatus.RETRYABLE, reason=f"{error.code}: {error.message}"[:2000])
-    except StaleRow:
-        raise
-    except sa.exc.StatementError as error:
-        # Raised only in careful mode: the savepoint is gone, and with it this delivery's rows alone.
-        record.state = state_before
-        reason = f"its rows were refused by the database: {getattr(error, 'orig', None) or error}"
-        delivery.outcome = Outcome(DeliveryStatus.RETRYABLE, reason=reason[:2000])
 
 
 def _outcome_columns(delivery: DeliveryWork, around: Surroundings, *, name: str) -> dict[str, Any]:

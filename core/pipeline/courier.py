@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from core.store.database import Database
 from core.time.clock import Clock
 
 IDLE_S = 0.25
+LAST_WAIT_S = 15.0
+"""How long a courier that stops waits for the messages on their way, so that they are not sent again."""
 
 _log = structlog.get_logger("outrigger.courier")
 
@@ -73,9 +76,15 @@ class Courier:
             except StorageUnavailable as error:
                 _log.warning("database_away", reason=error.message)
                 did = 0
+            except Exception as error:
+                # A sender that ended silently would be worse than one that tries again.
+                _log.exception("sending_failed", error=f"{type(error).__name__}: {error}")
+                did = 0
             if not did:
                 self._rung.wait(IDLE_S)
                 self._rung.clear()
+        with contextlib.suppress(StorageUnavailable):
+            sender.settle(LAST_WAIT_S)
 
     def pass_on(self) -> int:
         """Accept due timers and follow-up events as new events; return how many."""

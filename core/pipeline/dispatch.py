@@ -7,7 +7,8 @@ the lease and the configuration still stand. On PostgreSQL all of it is one tran
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -16,25 +17,49 @@ from sqlalchemy.engine import Connection
 
 from core.host.plugin import Plugin
 from core.host.settings import Configuration
-from core.model.outcomes import EventStatus
+from core.model.errors import StorageUnavailable
 from core.pipeline import running
+from core.pipeline.care import Care
+from core.pipeline.claim import claim_deliveries, claim_events
 from core.pipeline.completion import Written, write_fresh, write_stored
-from core.pipeline.driver_locks import Share, check_lease, lock_lanes
-from core.pipeline.plan import Surroundings, load_open, load_records, plan_event
+from core.pipeline.driver_locks import EVERYTHING, Fenced, Share, check_lease
+from core.pipeline.handler import printable
+from core.pipeline.plan import Surroundings, latest_open, load_open, load_records, load_timers, plan_event
 from core.pipeline.slot import CallSlot
 from core.pipeline.work import EventWork, RecordKey, record_key
 from core.store.database import Database
+from core.store.faults import is_storage_fault
 from core.store.row_writes import StaleRow
-from core.store.tables import config_versions, deliveries, events, quarantines
+from core.store.tables import config_versions, quarantines
 from core.time.clock import Clock
 
-CLAIMABLE = "status IN ('available', 'retryable', 'scheduled')"
+ATTEMPTS = 6
+"""How often one batch is decided, when what it rests on moves each time, before it is put off."""
+
+BATCH_S = 2.0
+"""When slow plugins take this long the batch is written with what was decided so far, and the rest waits its turn."""
+
+SLOW_HOOK_S = 10.0
+"""A time limit above this is more than a connection's usual patience with a transaction that does nothing."""
+
+CAREFUL_BATCHES = 64
+"""How many batches of one are done after a batch was refused, so that what does not fit is surely behind."""
+
+Writing = Callable[[], contextlib.AbstractContextManager[Connection]]
+"""Begins the short write phase of a batch."""
 
 _log = structlog.get_logger("outrigger.dispatch")
 
 
 class Redo(Exception):
     """The configuration or a shared row moved between deciding and writing; decide again on fresh rows."""
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether one delivery's rows may be to blame; not when the database is away or another worker took over."""
+    if isinstance(error, StorageUnavailable):
+        return error.__cause__ is not None and not is_storage_fault(error.__cause__)
+    return not isinstance(error, Fenced)
 
 
 class ConfigurationSource(Protocol):
@@ -55,10 +80,11 @@ class Dispatcher:
         plugins: Mapping[str, Plugin],
         configurations: ConfigurationSource,
         *,
-        share: Share = Share(),
+        share: Share = EVERYTHING,
         epoch: int | None = None,
         slot: CallSlot | None = None,
         step: Callable[[str], None] = lambda name: None,
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -67,45 +93,63 @@ class Dispatcher:
         self._share = share
         self._epoch = epoch
         self._slot = slot or CallSlot()
+        self._seconds = seconds  # only to end a long batch early; no decision sees it
         self._step = step  # told at every named step; crash tests stop here
         self.one_at_a_time = 0  # after a crash: 2 the batch is planned only, 1 its deliveries run alone, 0 as usual
         self.crashed: frozenset[tuple[str, str]] = frozenset()
-        self._careful = 0
+        self._careful = 0  # how many batches are still written with a savepoint for each delivery
+        self._was_stored = False
 
     def drain(self) -> Written:
-        """Do one batch of what is due: stored deliveries first, then accepted events. Returns what was done."""
-        for attempt in range(6):
+        """Do one batch: due deliveries that were stored before, or accepted events, in turn. Returns what was done."""
+        for attempt in range(ATTEMPTS):
+            care = Care.NONE if not self._careful else Care.LAST if attempt == ATTEMPTS - 1 else Care.SAVEPOINTS
             try:
-                return self._drain_once(careful=attempt > 0 and self._careful > 0)
-            except Redo:
-                self._careful = 0
+                done = self._drain_once(care)
+            except Redo as redo:
+                _log.debug("decided_again", reason=str(redo), attempt=attempt)
             except StaleRow as stale:
                 _log.info("decided_again", reason=str(stale), attempt=attempt)
-                self._careful = 1
-            except (sa.exc.IntegrityError, sa.exc.DataError, sa.exc.StatementError) as error:
-                if isinstance(error, (sa.exc.OperationalError, sa.exc.InterfaceError)) or (attempt > 0 and self._careful):
+                self._careful = CAREFUL_BATCHES
+            except Exception as error:
+                if self._careful or not _is_refusal(error):
                     raise
                 # One delivery's rows do not fit; find it by giving each a savepoint of its own.
-                _log.warning("batch_refused", error=str(error.orig if hasattr(error, "orig") else error))
-                self._careful = 1
-        raise Redo("decided six times and the shared rows moved every time")
+                _log.warning("batch_refused", error=printable(getattr(error, "orig", None) or error))
+                self._careful = CAREFUL_BATCHES
+            else:
+                self._careful = max(self._careful - 1, 0) if done.events or done.deliveries else 0
+                return done
+        raise Redo("decided again and again, and each time something had moved")
 
-    def _drain_once(self, *, careful: bool) -> Written:
+    def _drain_once(self, care: Care) -> Written:
         with self._batch() as (reading, writing):
             around = self._surroundings(reading)
-            rows = self._due_deliveries(reading, around, 1 if careful or self.one_at_a_time else None)
-            if rows:
-                return self._run_stored(rows, around, writing, careful=careful)
-            fresh, more = self._accepted(reading, around, 1 if careful else None)
-            if not fresh:
-                self.one_at_a_time = 0
-                return Written()
-            done = self._run_fresh(fresh, around, writing, careful=careful)
-            done.more = more
-            return done
+            is_alone = care is not Care.NONE or self.one_at_a_time > 0
+            # In turn, so that a plugin whose every delivery is tried again does not keep new events from the others.
+            for is_stored in (True, False) if is_alone or not self._was_stored else (False, True):
+                if is_stored:
+                    done = self._drain_stored(around, writing, care, is_alone=is_alone)
+                else:
+                    done = self._drain_fresh(around, writing, care)
+                if done is not None:
+                    self._was_stored = is_stored
+                    return done
+            self.one_at_a_time = 0
+            return Written()
+
+    def _drain_stored(self, around: Surroundings, writing: Writing, care: Care, *, is_alone: bool) -> Written | None:
+        limit = 1 if is_alone else around.configuration.dispatch.batch_size
+        rows = claim_deliveries(around.connection, self._share, around.now, limit)
+        return self._run_stored(rows, around, writing, care) if rows else None
+
+    def _drain_fresh(self, around: Surroundings, writing: Writing, care: Care) -> Written | None:
+        limit = 1 if care is not Care.NONE else around.configuration.dispatch.batch_size
+        rows = claim_events(around.connection, self._share, limit)
+        return self._run_fresh(rows, around, writing, care) if rows else None
 
     @contextlib.contextmanager
-    def _batch(self) -> Iterator[tuple[Connection, Callable[[], contextlib.AbstractContextManager[Connection]]]]:
+    def _batch(self) -> Iterator[tuple[Connection, Writing]]:
         if self._database.is_sqlite:
             with self._database.read() as reading:
 
@@ -122,6 +166,9 @@ class Dispatcher:
 
     def _surroundings(self, reading: Connection) -> Surroundings:
         configuration = self._configurations.current(reading)
+        limit_s = configuration.dispatch.hook_time_limit_s
+        if not self._database.is_sqlite and limit_s > SLOW_HOOK_S:
+            reading.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{int(limit_s + BATCH_S) + 10}s'")
         quarantined = reading.execute(
             sa.select(quarantines.c.unit, quarantines.c.plugin).where(quarantines.c.active.is_(True))
         ).fetchall()
@@ -134,77 +181,20 @@ class Dispatcher:
             crashed=self.crashed,
         )
 
-    # ---------------------------------------------------------------- claiming
-
-    def _own(self, reading: Connection, rows: Sequence[Any], limit: int) -> list[Any]:
-        """Keep at most `limit` rows of lanes this worker may work at, one per record, lowest event first."""
-        lanes = None if self._database.is_sqlite else lock_lanes(reading, [row.lane for row in rows])
-        seen: set[RecordKey] = set()
-        chosen = []
-        for row in rows:
-            key = record_key(row)
-            if (lanes is None or row.lane in lanes) and key not in seen:
-                seen.add(key)
-                chosen.append(row)
-        return chosen[:limit]
-
-    def _accepted(self, reading: Connection, around: Surroundings, limit: int | None) -> tuple[list[Any], bool]:
-        limit = limit or around.configuration.dispatch.batch_size
-        statement = (
-            sa.select(events)
-            .where(sa.text(f"status = '{EventStatus.ACCEPTED}'"), sa.text(self._share.condition()))
-            .order_by(events.c.seq)
-            .limit(limit * 4)
-        )
-        rows = reading.execute(statement).fetchall()
-        chosen = self._own(reading, rows, limit)
-        if chosen and not self._database.is_sqlite:
-            # Between the look and the lock another worker may have finished these, or an earlier one became visible.
-            lanes = {row.lane for row in chosen}
-            again = reading.execute(statement).fetchall()
-            seen: set[RecordKey] = set()
-            chosen = []
-            for row in again:
-                if row.lane in lanes and record_key(row) not in seen:
-                    seen.add(record_key(row))
-                    chosen.append(row)
-            chosen = chosen[:limit]
-        return chosen, len(rows) > len(chosen)
-
-    def _due_deliveries(self, reading: Connection, around: Surroundings, limit: int | None) -> list[Any]:
-        limit = limit or around.configuration.dispatch.batch_size
-        statement = (
-            sa.select(deliveries)
-            .where(
-                sa.text(CLAIMABLE), deliveries.c.due_at <= around.now, sa.text(self._share.condition("deliveries.lane"))
-            )
-            .order_by(deliveries.c.due_at, deliveries.c.event_seq)
-            .limit(limit * 4)
-        )
-        rows = reading.execute(statement).fetchall()
-        chosen = self._own(reading, rows, limit)
-        if chosen and not self._database.is_sqlite:
-            ids = {row.id for row in chosen}
-            chosen = [row for row in reading.execute(statement).fetchall() if row.id in ids]
-        return chosen
-
     # ---------------------------------------------------------------- deciding and writing
 
     def _run_fresh(
-        self,
-        rows: list[Any],
-        around: Surroundings,
-        writing: Callable[[], contextlib.AbstractContextManager[Connection]],
-        *,
-        careful: bool,
+        self, rows: list[Any], around: Surroundings, writing: Writing, care: Care
     ) -> Written:
         keys = [record_key(row) for row in rows]
         records = load_records(around.connection, keys)
-        around.open_before = load_open(around.connection, keys)
+        around.open_rows = load_open(around.connection, keys)
+        around.open_before = latest_open(around.open_rows)
+        around.batch, around.timers = records, load_timers(around.connection, rows)
         run = self.one_at_a_time < 2
-        self.one_at_a_time = 1 if not run else 0
         overlay: dict[Any, Any] = {}
         works: list[EventWork] = []
+        began = self._seconds()
         for row in rows:
             work = plan_event(row, records[record_key(row)], around, run=run)
             for delivery in work.deliveries:
@@ -212,35 +202,37 @@ class Dispatcher:
                     self._step("plugin_running")
                     running.run(delivery, work.event, around, self._slot, overlay, seq=row.seq)
             works.append(work)
+            if self._seconds() - began > BATCH_S:
+                break
         self._step("decided")
         with writing() as connection:
-            self._check_standing(connection, around)
-            done = write_fresh(connection, works, around, careful=careful, step=self._step)
+            self._check_standing(connection, around, keys)
+            done = write_fresh(connection, works, around, care=care, step=self._step)
+        self.one_at_a_time = 0 if run else 1
         self._step("committed")
         return done
 
     def _run_stored(
-        self,
-        rows: list[Any],
-        around: Surroundings,
-        writing: Callable[[], contextlib.AbstractContextManager[Connection]],
-        *,
-        careful: bool,
+        self, rows: list[Any], around: Surroundings, writing: Writing, care: Care
     ) -> Written:
         stored = running.load_stored(around, rows)
         overlay: dict[Any, Any] = {}
-        for item in stored:
+        began = self._seconds()
+        for number, item in enumerate(stored, 1):
             if item.delivery.planned_as is None:
                 self._step("plugin_running")
                 running.run(item.delivery, item.event, around, self._slot, overlay, seq=item.row.event_seq)
+            if self._seconds() - began > BATCH_S:
+                del stored[number:]
+                break
         self._step("decided")
         with writing() as connection:
-            self._check_standing(connection, around)
-            done = write_stored(connection, stored, around, careful=careful, step=self._step)
+            self._check_standing(connection, around, [record_key(row) for row in rows])
+            done = write_stored(connection, stored, around, care=care, step=self._step)
         self._step("committed")
         return done
 
-    def _check_standing(self, connection: Connection, around: Surroundings) -> None:
+    def _check_standing(self, connection: Connection, around: Surroundings, keys: list[RecordKey]) -> None:
         """Check inside the write transaction that nothing the decisions rest on has moved."""
         if not self._database.is_sqlite:
             # A switch that is being committed waits for this batch, or this batch for the switch.
@@ -248,6 +240,9 @@ class Dispatcher:
         number = connection.execute(sa.select(sa.func.max(config_versions.c.number))).scalar() or 0
         if number != around.configuration.number:
             raise Redo("the configuration changed")
+        # On PostgreSQL whoever retries or discards a delivery waits for its lane; here it may have happened meanwhile.
+        if self._database.is_sqlite and load_open(connection, keys) != around.open_rows:
+            raise Redo("a delivery that holds others back changed")
         if self._epoch is not None:
             check_lease(connection, self._share, self._epoch)
 

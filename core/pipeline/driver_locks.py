@@ -13,8 +13,9 @@ from core.model.errors import OutriggerError
 from core.store.database import Database
 from core.store.tables import leases
 
-LANE_LOCKS = 0x0C7219
-"""The class of PostgreSQL advisory locks that belong to lanes."""
+LANE_LOCKS = "hashtext('outrigger lanes of ' || current_schema())"
+"""SQL for the class of advisory locks that belong to lanes. PostgreSQL shares such locks among all schemas of a database,
+so the schema is part of the class: two installations in one database do not wait for each other."""
 
 
 class Fenced(OutriggerError):
@@ -40,6 +41,10 @@ class Share:
         return f"{column} % {self.of} = {self.index}" if self.of > 1 else "1 = 1"
 
 
+EVERYTHING = Share()
+"""The share of a worker that is alone."""
+
+
 def take_lease(database: Database, share: Share, holder: str, now: datetime) -> int:
     """Take the share's lease and return its epoch; whoever held it before can no longer write."""
     with database.write() as connection:
@@ -60,12 +65,18 @@ def check_lease(connection: Connection, share: Share, epoch: int) -> None:
         raise Fenced(f"The lease {share.name} went to another worker.")
 
 
+def wait_for_lane(connection: Connection, lane: int) -> None:
+    """On PostgreSQL: wait until no worker works at `lane`, and keep it until the transaction ends."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LANE_LOCKS}, %s)", (lane,))
+
+
 def lock_lanes(connection: Connection, lanes: Sequence[int]) -> set[int]:
     """On PostgreSQL: lock those of `lanes` that nobody works at, until the transaction ends; return them."""
     if not lanes:
         return set()
     rows = connection.exec_driver_sql(
-        "SELECT lane FROM unnest(%s::int[]) AS lane WHERE pg_try_advisory_xact_lock(%s, lane)",
-        (sorted(set(lanes)), LANE_LOCKS),
+        f"SELECT lane FROM unnest(%s::int[]) AS lane WHERE pg_try_advisory_xact_lock({LANE_LOCKS}, lane)",
+        (sorted(set(lanes)),),
     )
     return {int(row[0]) for row in rows}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +16,7 @@ import structlog
 from core.host.plugin import Plugin
 from core.host.settings import PluginSetting
 from core.model.context import Context, Records, RowWrite, Unit
-from core.model.effects import EFFECTS, Decide, Effect, EmitEvent, effect_keys
+from core.model.effects import EFFECTS, Decide, Effect, EmitEvent, effect_keys, is_own_type
 from core.model.errors import EffectRefused
 from core.model.events import EVENT_TYPES, Event
 from core.model.outcomes import Cancel, DeliveryStatus, Snooze
@@ -24,6 +26,9 @@ from core.store.plugin_session import BufferedSession
 
 MAX_RESULT = 1_000_000
 """How large, in characters of JSON, all effects of one delivery may be together."""
+
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+"""The escape of a NUL character in JSON, but not a backslash followed by the text `u0000`."""
 
 _log = structlog.get_logger("outrigger.plugin")
 
@@ -69,22 +74,39 @@ def call_plugin(
     try:
         for hook in plugin.hears(event.type):
             effects.extend(_checked(plugin.hooks[hook](event=event, ctx=context), plugin, hook))
+        keyed = _keyed(effects, plugin)
+        outcome = Outcome(DeliveryStatus.COMPLETED, effects=keyed, writes=session.writes, tables=session.tables)
     except Snooze as snooze:
-        return Outcome(DeliveryStatus.SCHEDULED, reason=snooze.reason, delay=snooze.delay)
+        outcome = Outcome(DeliveryStatus.SCHEDULED, reason=printable(snooze.reason), delay=snooze.delay)
     except Cancel as cancel:
-        return Outcome(DeliveryStatus.CANCELLED, reason=cancel.reason[:2000])
-    except Exception as error:
-        # A broad except is the point here: a plugin's fault costs its own delivery and nothing else.
-        return Outcome(
+        outcome = Outcome(DeliveryStatus.CANCELLED, reason=printable(cancel.reason))
+    except (Exception, SystemExit, GeneratorExit, asyncio.CancelledError) as error:
+        # A broad except is the point here: a plugin's fault costs its own delivery and nothing else. Whatever goes
+        # past it ends this worker with the call still in its slot, so that the supervisor knows the culprit.
+        outcome = Outcome(
             DeliveryStatus.RETRYABLE,
-            reason=f"{type(error).__name__}: {error}"[:2000],
-            trace=traceback.format_exc(limit=-12)[-8000:],
+            reason=printable(error, before=f"{type(error).__name__}: "),
+            trace=printable(traceback.format_exc(limit=-12)[-8000:], longest=8000),
         )
-    finally:
-        slot.end()
-        session.close()
+    slot.end()
+    session.close()
+    return outcome
+
+
+def printable(value: object, *, before: str = "", longest: int = 2000) -> str:
+    """Return what a plugin said as text that every database can hold, even when it cannot say anything."""
+    try:
+        text = str(value)
+    except Exception:
+        text = "(an error whose text cannot be had)"
+    return (before + text).replace("\x00", "\ufffd").encode("utf-8", "replace").decode()[:longest]
+
+
+def _keyed(effects: list[Effect], plugin: Plugin) -> list[tuple[str, Effect]]:
     keyed = list(zip(effect_keys(effects), effects, strict=True))
-    return Outcome(DeliveryStatus.COMPLETED, effects=keyed, writes=session.writes, tables=session.tables)
+    if len(dict(keyed)) < len(keyed):
+        raise EffectRefused(f"{plugin.name} returned two effects of the same kind and key; a key names one effect.")
+    return keyed
 
 
 def _checked(result: Any, plugin: Plugin, hook: str) -> Sequence[Effect]:
@@ -109,18 +131,16 @@ def _checked(result: Any, plugin: Plugin, hook: str) -> Sequence[Effect]:
 
 def _check_content(effect: Effect, plugin: Plugin, hook: str) -> int:
     """Check that an effect can be stored, while the blame can still be laid at its door; return its size."""
-    if isinstance(effect, EmitEvent) and (effect.type in EVENT_TYPES or not _is_own(effect.type, plugin.name)):
+    if isinstance(effect, EmitEvent) and (effect.type in EVENT_TYPES or not is_own_type(effect.type, plugin.name)):
         raise EffectRefused(f'{plugin.name}.{hook} may emit events named "{plugin.name}.…", not "{effect.type}".')
     values = {name: getattr(effect, name) for name in effect.__dataclass_fields__}
     if isinstance(effect, Decide):
         values["reasons"] = [reason.as_json() for reason in effect.reasons]
     try:
-        return len(canonical_json(canonical(values)))
+        text = canonical_json(canonical(values))
+        text.encode()
     except (TypeError, ValueError) as error:
         raise EffectRefused(f"{plugin.name}.{hook} returned a {effect.name} that is no JSON: {error}") from None
-
-
-def _is_own(event_type: str, plugin: str) -> bool:
-    head, _, tail = event_type.partition(".")
-    return head == plugin and bool(tail) and all(part.isidentifier() for part in tail.split("."))
-
+    if _NUL.search(text):
+        raise EffectRefused(f"{plugin.name}.{hook} returned a {effect.name} with a NUL character; no column holds it.")
+    return len(text)

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from core import signals
 from core.model.errors import Conflict, NotFound
 from core.model.outcomes import OPEN_DELIVERY, DeliveryStatus, OutboxStatus, check_delivery_step
+from core.pipeline.driver_locks import wait_for_lane
 from core.store.database import Database
 from core.store.tables import deliveries, events, outbox, quarantines
 from core.store.waiting import release
@@ -111,6 +112,10 @@ class Interventions:
 
 
 def _delivery(connection: Connection, identity: int, units: frozenset[str] | None) -> Any:
+    # First the lane, then the row: in the other order this and a worker at the lane would wait for each other.
+    lane = connection.execute(sa.select(deliveries.c.lane).where(deliveries.c.id == identity)).scalar_one_or_none()
+    if lane is not None:
+        wait_for_lane(connection, lane)
     row = connection.execute(
         sa.select(deliveries).where(deliveries.c.id == identity).with_for_update()
     ).one_or_none()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,21 +12,26 @@ from typing import Any
 import sqlalchemy as sa
 
 from core.egress import http
-from core.host.secrets import resolve_secret
 from core.host.settings import Configuration
-from core.model.errors import OutriggerError
 from core.model.outcomes import OutboxStatus
 from core.pipeline.backoff import outbox_delay
+from core.pipeline.receivers import Receiver, address_of
 from core.store.database import Database
 from core.store.tables import outbox
 from core.time.clock import Clock
 
-BREAKER_FAILURES = 5
-BREAKER_PAUSE_S = 30.0
+CLAIM = timedelta(seconds=45)
+"""On PostgreSQL, where several couriers may share the outbox: how long a message belongs to the one that took it."""
+
+GATHER_S = 0.02
+PATIENCE_S = 0.2
+_DUE = sa.text("status IN ('available', 'retryable')")
+
+_TAKE = sa.update(outbox).where(outbox.c.seq == sa.bindparam("message")).values(due_at=sa.bindparam("until"))
 
 _RESULT = (
     sa.update(outbox)
-    .where(outbox.c.seq == sa.bindparam("message"), sa.text("status IN ('available', 'retryable')"))
+    .where(outbox.c.seq == sa.bindparam("message"), _DUE)
     .values(
         status=sa.bindparam("new_status"),
         attempts=sa.bindparam("tries"),
@@ -39,141 +42,130 @@ _RESULT = (
 )
 
 
-@dataclass(slots=True)
-class Breaker:
-    """Spares a receiver that is down: after five failures in a row nothing is sent to it for half a minute."""
-
-    failures: int = 0
-    open_until: float = 0.0
-
-    def is_open(self) -> bool:
-        """Whether messages to this target wait."""
-        return time.monotonic() < self.open_until
-
-    def note(self, is_ok: bool) -> None:
-        """Count an attempt."""
-        self.failures = 0 if is_ok else self.failures + 1
-        if self.failures >= BREAKER_FAILURES:
-            self.open_until = time.monotonic() + BREAKER_PAUSE_S
-            self.failures = BREAKER_FAILURES - 1  # one probe after the pause decides
-
-
-def signing_key(reference: str) -> bytes:
-    """Return the key behind a secret reference; a `whsec_` secret is base64, anything else is used as it is."""
-    secret = resolve_secret(reference)
-    if secret.startswith(b"whsec_"):
-        try:
-            return base64.b64decode(secret[6:], validate=True)
-        except binascii.Error:
-            raise OutriggerError(f"The secret {reference} starts with whsec_ but is no base64 behind it.") from None
-    return secret
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a message goes: a URL and the keys that sign, or the reason why it cannot go anywhere."""
-
-    url: str = ""
-    keys: tuple[bytes, ...] = ()
-    missing: str = ""
-
-
-def address_of(row: Any, configuration: Configuration) -> Address:
-    """Find where a message goes from its target: a source's write-back URL or an endpoint."""
-    try:
-        if row.effect == "update_record":
-            source = configuration.sources.get(row.target)
-            if source is None or not source.write_back_url:
-                return Address(missing=f"the source {row.target} has no write_back_url")
-            references = (source.write_back_secret,) if source.write_back_secret else source.secrets
-            return Address(source.write_back_url, tuple(signing_key(item) for item in references[:2]))
-        endpoint = configuration.endpoints.get(row.target)
-        if endpoint is None:
-            return Address(missing=f"no endpoint {row.target} is defined under [endpoints]")
-        return Address(endpoint.url, (signing_key(endpoint.secret),) if endpoint.secret else ())
-    except OutriggerError as error:
-        return Address(missing=error.message)
-
 
 @dataclass(slots=True)
 class Sender:
-    """Claims due messages, sends them side by side, and writes down what happened."""
+    """Takes due messages, sends them side by side, and writes down what became of each as soon as it is known."""
 
     database: Database
     clock: Clock
     configuration: Callable[[], Configuration]
     observe: Callable[[str, str], None] = lambda effect, result: None
     step: Callable[[str], None] = lambda name: None
-    workers: int = 8
-    _breakers: dict[str, Breaker] = field(default_factory=dict)
+    workers: int = 32
+    _receivers: dict[str, Receiver] = field(default_factory=dict)
+    _flying: dict[int, Future[dict[str, Any]]] = field(default_factory=dict)
+    _rows: dict[int, Any] = field(default_factory=dict)
     _pool: ThreadPoolExecutor | None = None
 
     def send_due(self, limit: int = 64) -> int:
-        """Send what is due; return how many messages were tried."""
+        """Start what is due and write down what ended meanwhile; return how many messages that concerned.
+
+        A slow receiver is not waited for: what is still on its way is written down by a later call.
+        """
         now = self.clock.now()
-        configuration = self.configuration()
-        if not self.database.is_sqlite:
-            return self._send_locked(configuration, now, limit)
-        with self.database.read() as connection:
-            rows = connection.execute(self._due(now, limit)).fetchall()
-        results = self._send_all(rows, configuration, now)
-        if results:
-            with self.database.write() as connection:
-                connection.execute(_RESULT, results)
-        return len(results)
+        started = self._take(now, min(limit, self.workers - len(self._flying)))
+        if started:
+            configuration = self.configuration()
+            self._pool = self._pool or ThreadPoolExecutor(self.workers, thread_name_prefix="outbox")
+            for row in started:
+                self._receivers[row.target].in_flight += 1
+                self._rows[row.seq] = row
+                self._flying[row.seq] = self._pool.submit(self._send_one, row, configuration)
+        if self._flying and wait(self._flying.values(), GATHER_S).not_done:
+            wait(self._flying.values(), PATIENCE_S, return_when="FIRST_COMPLETED")
+        return len(started) + self._write_down()
 
-    def _send_locked(self, configuration: Configuration, now: datetime, limit: int) -> int:
-        # Several couriers may share a PostgreSQL; the row locks keep them from sending the same message at once.
-        with self.database.write() as connection:
-            rows = connection.execute(self._due(now, min(limit, 16)).with_for_update(skip_locked=True)).fetchall()
-            results = self._send_all(rows, configuration, now)
-            if results:
-                connection.execute(_RESULT, results)
-            return len(results)
+    def settle(self, timeout_s: float) -> int:
+        """Wait for what is on its way and write it down; return how many are still on their way."""
+        wait(self._flying.values(), timeout_s)
+        self._write_down()
+        return len(self._flying)
 
-    def _due(self, now: datetime, limit: int) -> sa.Select[Any]:
-        statement = sa.select(outbox).where(
-            sa.text("status IN ('available', 'retryable')"), outbox.c.due_at <= now, outbox.c.target != "inbox"
-        )
-        paused = [target for target, breaker in self._breakers.items() if breaker.is_open()]
-        if paused:
-            statement = statement.where(outbox.c.target.not_in(paused))
-        return statement.order_by(outbox.c.due_at, outbox.c.seq).limit(limit)
-
-    def _send_all(self, rows: Sequence[Any], configuration: Configuration, now: datetime) -> list[dict[str, Any]]:
-        if not rows:
+    def _take(self, now: datetime, limit: int) -> Sequence[Any]:
+        if limit <= 0:
             return []
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="outbox")
-        return list(self._pool.map(lambda row: self._send_one(row, configuration, now), rows))
+        if self.database.is_sqlite:
+            with self.database.read() as connection:
+                return self._with_room(connection.execute(self._due(now)).fetchall(), now, limit)
+        # The locks and the later due time keep other couriers from sending the same. Neither is held while a receiver
+        # takes its time: a transaction that waits for one would be ended, and what it sent would be sent again.
+        with self.database.write() as connection:
+            rows = connection.execute(self._due(now).with_for_update(skip_locked=True)).fetchall()
+            taken = self._with_room(rows, now, limit)
+            if taken:
+                connection.execute(_TAKE, [{"message": row.seq, "until": now + CLAIM} for row in taken])
+            return taken
 
-    def _send_one(self, row: Any, configuration: Configuration, now: datetime) -> dict[str, Any]:
+    def _due(self, now: datetime) -> sa.Select[Any]:
+        statement = sa.select(outbox).where(_DUE, outbox.c.due_at <= now, outbox.c.target != "inbox")
+        full = [target for target, receiver in self._receivers.items() if not receiver.room(now)]
+        if full:
+            statement = statement.where(outbox.c.target.not_in(full))
+        if self._flying:
+            statement = statement.where(outbox.c.seq.not_in(list(self._flying)))
+        return statement.order_by(outbox.c.due_at, outbox.c.seq).limit(2 * self.workers)
+
+    def _with_room(self, rows: Sequence[Any], now: datetime, limit: int) -> list[Any]:
+        taken: list[Any] = []
+        counts: dict[str, int] = {}
+        for row in rows:
+            receiver = self._receivers.setdefault(row.target, Receiver())
+            if counts.get(row.target, 0) < receiver.room(now) and len(taken) < limit:
+                counts[row.target] = counts.get(row.target, 0) + 1
+                taken.append(row)
+        return taken
+
+    def _write_down(self) -> int:
+        ended = {seq: future.result() for seq, future in self._flying.items() if future.done()}
+        if ended:
+            # Only when it is written down are they forgotten: while the database is away they are not sent again.
+            with self.database.write() as connection:
+                connection.execute(_RESULT, list(ended.values()))
+        for seq, result in ended.items():
+            del self._flying[seq]
+            row = self._rows.pop(seq)
+            self._receivers[row.target].in_flight -= 1
+            self.observe(row.effect, result["new_status"])
+        return len(ended)
+
+    def _send_one(self, row: Any, configuration: Configuration) -> dict[str, Any]:
+        """Try one message; return what to write down. Runs in a thread of the pool, and never raises."""
+        try:
+            return self._try(row, configuration)
+        except Exception as error:
+            # One message that cannot even be tried must not end the thread that sends all the others.
+            return self._failed(row, f"{type(error).__name__}: {error}"[:500], is_final=False, wait_s=None)
+
+    def _try(self, row: Any, configuration: Configuration) -> dict[str, Any]:
+        now = self.clock.now()
         address = address_of(row, configuration)
         if address.missing:
-            self.observe(row.effect, "suppressed")
             return _result(row, OutboxStatus.SUPPRESSED, row.attempts, now, address.missing)
+        began = time.perf_counter()
         sent = http.send(
             address.url,
             row.body.encode(),
             message_id=row.id,
             secrets=address.keys,
-            now=self.clock.now(),
+            now=now,
             allow=configuration.dispatch.egress_allow,
         )
         self.step("sent_not_recorded")
-        self._breakers.setdefault(row.target, Breaker()).note(sent.is_ok)
-        tries = row.attempts + 1
-        if sent.is_ok:
-            self.observe(row.effect, "sent")
-            return _result(row, OutboxStatus.SENT, tries, now, None, at=now)
+        ended = self.clock.now()
+        self._receivers[row.target].note(sent.is_ok, time.perf_counter() - began, ended)
+        if not sent.is_ok:
+            return self._failed(row, sent.reason, is_final=sent.is_final, wait_s=sent.retry_after_s)
+        return _result(row, OutboxStatus.SENT, row.attempts + 1, ended, None, at=ended)
+
+    def _failed(self, row: Any, reason: str, *, is_final: bool, wait_s: float | None) -> dict[str, Any]:
+        now, tries = self.clock.now(), row.attempts + 1
         delay = outbox_delay(tries, row.id)
-        if sent.is_final or delay is None:
-            self.observe(row.effect, "discarded")
-            return _result(row, OutboxStatus.DISCARDED, tries, now, sent.reason)
-        if sent.retry_after_s is not None:
-            delay = max(delay, timedelta(seconds=sent.retry_after_s))
-        self.observe(row.effect, "retryable")
-        return _result(row, OutboxStatus.RETRYABLE, tries, now + delay, sent.reason)
+        if is_final or delay is None:
+            return _result(row, OutboxStatus.DISCARDED, tries, now, reason)
+        if wait_s is not None:
+            delay = max(delay, timedelta(seconds=wait_s))
+        return _result(row, OutboxStatus.RETRYABLE, tries, now + delay, reason)
 
 
 def _result(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,11 +15,11 @@ from core.host.settings import Configuration
 from core.model.events import EVENT_TYPES, Completeness, Origin
 from core.model.inbound import InboundEvent
 from core.model.merge import RecordState, merge
-from core.model.outcomes import OPEN_DELIVERY, DeliveryStatus
+from core.model.outcomes import OPEN_DELIVERY, DeliveryStatus, TimerStatus
 from core.pipeline.history import is_merged
-from core.pipeline.units import unit_of
+from core.pipeline.units import NAMED, unit_of
 from core.pipeline.work import DeliveryWork, EventWork, RecordKey, RecordWork, build_event, record_key
-from core.store.lists import by_record
+from core.store.lists import by_record, in_list
 
 OPEN_STATUSES = "status IN ({})".format(", ".join(f"'{status}'" for status in sorted(OPEN_DELIVERY)))
 
@@ -33,13 +33,18 @@ class Surroundings:
     now: datetime
     connection: Connection
     quarantined: frozenset[tuple[str, str]] = frozenset()  # (unit, plugin)
+    open_rows: frozenset[tuple[Any, ...]] = frozenset()  # every open delivery of the batch's records
     open_before: dict[tuple[RecordKey, str, str], int] = field(default_factory=dict)  # -> event_seq still open
     crashed: frozenset[tuple[str, str]] = frozenset()  # (event id, plugin) that took the last worker down
     snapshots: dict[RecordKey, Mapping[str, Any] | None] = field(default_factory=dict)
+    batch: Mapping[RecordKey, RecordWork] = field(default_factory=dict)  # records that the batch itself merges into
+    timers: Mapping[str, tuple[int, str]] = field(default_factory=dict)  # timer id -> its round and status now
 
     def linked(self, source: str, kind: str, record_id: str) -> Mapping[str, Any] | None:
-        """Return another record's current snapshot; remembered for the batch."""
+        """Return another record's current snapshot, with what this batch merged so far; remembered for the batch."""
         key = (source, kind, record_id)
+        if key in self.batch:
+            return self.batch[key].state.snapshot or None
         if key not in self.snapshots:
             rows = by_record(self.connection, "t.snapshot", "records", [key])
             self.snapshots[key] = json.loads(rows[0][0]) if rows else None
@@ -57,14 +62,19 @@ def load_records(connection: Connection, keys: list[RecordKey]) -> dict[RecordKe
     return found
 
 
-def load_open(connection: Connection, keys: list[RecordKey]) -> dict[tuple[RecordKey, str, str], int]:
-    """Return, for each record, plugin and unit, the latest event with a delivery that is still open."""
+def load_open(connection: Connection, keys: list[RecordKey]) -> frozenset[tuple[Any, ...]]:
+    """Return every delivery of the records that is still open: source, kind, record id, plugin, unit, event_seq, id."""
     rows = by_record(
-        connection, "t.source, t.kind, t.record_id, t.plugin, t.unit, t.event_seq", "deliveries", keys,
+        connection, "t.source, t.kind, t.record_id, t.plugin, t.unit, t.event_seq, t.id", "deliveries", keys,
         where="t." + OPEN_STATUSES,
     )  # fmt: skip
+    return frozenset(tuple(row) for row in rows)
+
+
+def latest_open(rows: frozenset[tuple[Any, ...]]) -> dict[tuple[RecordKey, str, str], int]:
+    """Return, for each record, plugin and unit, the latest event with a delivery that is still open."""
     latest: dict[tuple[RecordKey, str, str], int] = {}
-    for source, kind, record_id, plugin, unit, seq in rows:
+    for source, kind, record_id, plugin, unit, seq, _ in rows:
         key = ((source, kind, record_id), plugin, unit)
         latest[key] = max(seq, latest.get(key, 0))
     return latest
@@ -74,18 +84,23 @@ def plan_event(row: Any, record: RecordWork, around: Surroundings, *, run: bool)
     """Merge one event and plan its deliveries. With `run` False they are stored for later, one by one."""
     work = EventWork(row=row, record=record)
     merged_now = is_merged(row.type, row.kind)
+    said = row.unit if merged_now else None
     if merged_now:
         merged = merge(record.state, json.loads(row.data), row.version, completeness=row.completeness)
         record.state, work.changed, record.touched = merged.state, merged.changed, True
+        if merged.superseded:
+            said = None  # an older word on the unit must not move the record back
         if EVENT_TYPES[row.type].is_update and merged.superseded:
             work.skipped = "superseded: a newer version was merged before"
         elif EVENT_TYPES[row.type].is_update and merged.echo:
             work.skipped = "echo: the CRM reports back what Outrigger wrote"
     before = record.unit
-    _find_unit(work, around)
+    _find_unit(work, around, said)
     record.last_seq = max(record.last_seq, row.seq)
     if work.skipped is None and row.depth > around.configuration.dispatch.follow_up_depth:
         work.skipped = f"too deep: more than {around.configuration.dispatch.follow_up_depth} follow-ups in a chain"
+    if work.skipped is None and row.type == "timer.due" and not _is_standing(row, around):
+        work.skipped = "the timer was cancelled or started again before this could be dispatched"
     if merged_now and record.exists and before is not None and before != work.unit:
         work.follow_up = _unit_changed(work, before)
     if work.skipped is None:
@@ -94,8 +109,24 @@ def plan_event(row: Any, record: RecordWork, around: Surroundings, *, run: bool)
     return work
 
 
-def _find_unit(work: EventWork, around: Surroundings) -> None:
+def _is_standing(row: Any, around: Surroundings) -> bool:
+    """Whether the timer that fell due still stands: events accepted before it may have cancelled or replaced it."""
+    data = json.loads(row.data)
+    now = around.timers.get(data.get("timer_id"))
+    return now is None or (now[0] == data.get("round") and now[1] != TimerStatus.CANCELLED)
+
+
+def load_timers(connection: Connection, rows: Sequence[Any]) -> dict[str, tuple[int, str]]:
+    """Return round and status of the timers whose due events are among `rows`."""
+    ids = [json.loads(row.data)["timer_id"] for row in rows if row.type == "timer.due"]
+    found = in_list(connection, "SELECT id, round, status FROM timers WHERE id", ids)
+    return {row[0]: (row[1], row[2]) for row in found}
+
+
+def _find_unit(work: EventWork, around: Surroundings, said: str | None) -> None:
     row, record = work.row, work.record
+    if said is None and record.unit_reason == NAMED:
+        said = record.unit  # senders name the unit once, and their deltas leave it out
     if row.type == "timer.due" or row.kind not in EVENT_TYPE_KINDS:
         # A timer belongs to the unit that started it, whatever became of the record.
         work.unit, work.unit_reason = row.unit or record.unit or "default", "of the timer"
@@ -103,7 +134,7 @@ def _find_unit(work: EventWork, around: Surroundings) -> None:
     unit, reason = unit_of(
         around.configuration,
         row.source,
-        row.unit if is_merged(row.type, row.kind) else None,
+        said,
         record.state.snapshot,
         lambda kind, record_id: around.linked(row.source, kind, record_id),
     )
@@ -158,7 +189,7 @@ def _deliveries(work: EventWork, around: Surroundings, *, run: bool) -> list[Del
     row = work.row
     audience = _audience(work, around)
     if row.type == "timer.due" and not audience:
-        work.hold_timer = json.loads(row.data).get("timer_id")
+        work.hold_timer = (json.loads(row.data)["timer_id"], json.loads(row.data)["round"])
         work.skipped = "held: the timer's plugin is switched off"
         return []
     result = []

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from core.model.outcomes import DeliveryStatus
 from core.pipeline.backoff import delivery_delay
 from core.pipeline.slot import Call
-from core.store.tables import deliveries, quarantines
+from core.store.tables import ATTENTION, deliveries, quarantines, status_in
 
 FORGET_AFTER = timedelta(hours=1)
 """A crash this long after the one before starts the count anew."""
@@ -80,7 +80,7 @@ def release_lifted(connection: Connection, now: datetime) -> int:
     """Make available the deliveries whose plugin is no longer in quarantine. Returns how many."""
     found = connection.execute(
         sa.select(deliveries.c.unit, deliveries.c.plugin)
-        .where(sa.text(f"status = '{DeliveryStatus.QUARANTINED}'"))
+        .where(status_in(*ATTENTION), deliveries.c.status == DeliveryStatus.QUARANTINED.value)
         .distinct()
     ).fetchall()
     if not found:
@@ -95,7 +95,8 @@ def release_lifted(connection: Connection, now: datetime) -> int:
             result = connection.execute(
                 sa.update(deliveries)
                 .where(
-                    sa.text(f"status = '{DeliveryStatus.QUARANTINED}'"),
+                    status_in(*ATTENTION),
+                    deliveries.c.status == DeliveryStatus.QUARANTINED.value,
                     deliveries.c.unit == row.unit,
                     deliveries.c.plugin == row.plugin,
                 )
@@ -109,7 +110,11 @@ def release_overdue(connection: Connection, now: datetime) -> int:
     """Let go the deliveries that waited longer than the configured maximum, marked out of order. Returns how many."""
     result = connection.execute(
         sa.update(deliveries)
-        .where(sa.text(f"status = '{DeliveryStatus.WAITING}'"), deliveries.c.wait_until <= now)
+        .where(
+            status_in(*ATTENTION),
+            deliveries.c.status == DeliveryStatus.WAITING.value,
+            deliveries.c.wait_until <= now,
+        )
         .values(status=DeliveryStatus.AVAILABLE.value, out_of_order=True, due_at=now, waiting_for=None)
     )
     return int(result.rowcount)

@@ -26,12 +26,14 @@ from core.model.effects import (
     message_id,
 )
 from core.model.errors import EffectRefused, did_you_mean
+from core.model.events import event_id
 from core.model.instants import format_instant
 from core.model.merge import set_own
 from core.model.outcomes import OutboxStatus, TimerStatus
 from core.model.schemas import canonical, canonical_json, check_fields
 from core.pipeline.work import DeliveryWork, RecordWork
 from core.store.bulk import insert_rows
+from core.store.lists import in_list
 from core.store.row_writes import apply_writes
 from core.store.tables import decisions, outbox, record_updates, timers
 
@@ -73,13 +75,21 @@ def timer_id(plugin: str, unit: str, source: str, kind: str, record_id: str, tim
     return "tmr_" + hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+def due_key(timer: str, round: int) -> str:
+    """Return the key that makes the due event of one round of a timer the same event, however often it is found."""
+    return f"timer:{timer}:{round}"
+
+
 def _cancel_timers(connection: Connection, ids: list[str]) -> None:
-    connection.execute(
-        sa.update(timers)
-        .where(timers.c.id == sa.bindparam("b_timer"), timers.c.status.in_([TimerStatus.PENDING, TimerStatus.HELD]))
-        .values(status=TimerStatus.CANCELLED.value),
-        [{"b_timer": identity} for identity in ids],
-    )
+    cancel = sa.update(timers).where(timers.c.id == sa.bindparam("b_timer")).values(status=TimerStatus.CANCELLED.value)
+    running = timers.c.status.in_([TimerStatus.PENDING, TimerStatus.HELD])
+    connection.execute(cancel.where(running), [{"b_timer": identity} for identity in ids])
+    # One that fired may still be on its way: its due event lies behind the event that cancels it.
+    fired = in_list(connection, "SELECT id, source, round FROM timers WHERE status = 'fired' AND id", ids)
+    due = {event_id(source, due_key(identity, round)): identity for identity, source, round in fired}
+    waiting = in_list(connection, "SELECT id FROM events WHERE status = 'accepted' AND id", list(due))
+    if waiting:
+        connection.execute(cancel, [{"b_timer": due[row[0]]} for row in waiting])
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +218,8 @@ def _message(
 ) -> dict[str, Any]:
     is_quiet = not about.delivery.outward and not isinstance(effect, EmitEvent)
     reason = "a replay sends nothing outward unless asked" if is_quiet else None
-    identity = message_id(about.event.id, f"{about.delivery.plugin}@{about.delivery.unit}", key, about.delivery.generation)
+    delivery = about.delivery
+    identity = message_id(about.event.id, f"{delivery.plugin}@{delivery.unit}", key, delivery.generation)
     return about.common() | {
         "id": identity,
         "effect": effect.name,

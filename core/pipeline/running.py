@@ -5,20 +5,21 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from core.model.context import Unit
 from core.model.events import Event
-from core.model.outcomes import DeliveryStatus
+from core.model.outcomes import DeliveryStatus, EventStatus
 from core.model.records import KINDS
 from core.model.schemas import builder_for
 from core.pipeline.handler import Outcome, call_plugin
 from core.pipeline.history import record_as_of
-from core.pipeline.plan import OPEN_STATUSES, Surroundings, load_records
+from core.pipeline.plan import Surroundings, load_open, load_records
 from core.pipeline.slot import Call, CallSlot
 from core.pipeline.work import DeliveryWork, RecordKey, RecordWork, build_event, record_key
 from core.store.lists import by_record
@@ -41,18 +42,31 @@ class RecordsAsOf:
         if kind not in KINDS:
             return None
         key = (self._event.source, kind, record_id)
-        rows = by_record(self._around.connection, "t.last_seq", "records", [key])
-        if not rows:
+        last_seq = self._last_seq(key)
+        if last_seq is None:
             return None
-        if rows[0][0] <= self._seq:
+        if last_seq <= self._seq:
             snapshot = self._around.linked(*key)
         else:
             snapshot = record_as_of(self._around.connection, *key, self._seq).snapshot
         return builder_for(KINDS[kind])({"id": record_id, **snapshot}) if snapshot else None
 
+    def _last_seq(self, key: RecordKey) -> int | None:
+        work = self._around.batch.get(key)
+        if work is not None:
+            return work.last_seq if work.exists or work.touched else None
+        rows = by_record(self._around.connection, "t.last_seq", "records", [key])
+        return int(rows[0][0]) if rows else None
+
 
 def run(
-    delivery: DeliveryWork, event: Event[Any] | None, around: Surroundings, slot: CallSlot, overlay: Overlay, *, seq: int
+    delivery: DeliveryWork,
+    event: Event[Any] | None,
+    around: Surroundings,
+    slot: CallSlot,
+    overlay: Overlay,
+    *,
+    seq: int,
 ) -> None:
     """Call the delivery's plugin and keep the outcome on the delivery."""
     assert event is not None
@@ -96,10 +110,9 @@ def load_stored(around: Surroundings, rows: Sequence[Any]) -> list[StoredDeliver
     event_rows = {row.seq: row for row in found}
     keys = [record_key(row) for row in rows]
     records = load_records(connection, keys)
-    open_rows = by_record(
-        connection, "t.source, t.kind, t.record_id, t.plugin, t.unit, t.event_seq, t.id", "deliveries", keys,
-        where="t." + OPEN_STATUSES,
-    )  # fmt: skip
+    for key, seq in _last_dispatched(connection, keys):
+        records[key].last_seq = max(records[key].last_seq, seq)
+    around.open_rows = load_open(connection, keys)
     later = _completed_later(around, rows)
     result = []
     for row in rows:
@@ -111,25 +124,30 @@ def load_stored(around: Surroundings, rows: Sequence[Any]) -> list[StoredDeliver
             status_before=DeliveryStatus(row.status), attempts=row.attempts, outward=row.outward,
             out_of_order=bool(row.out_of_order) or row.id in later,
         )  # fmt: skip
-        _gate(delivery, row, around, _earlier(row, open_rows))
-        if delivery.out_of_order:
-            event = _marked(event)
+        _gate(delivery, row, around, _earlier(row, around.open_rows))
+        if delivery.out_of_order or delivery.generation:
+            event = dataclasses.replace(event, out_of_order=delivery.out_of_order, generation=delivery.generation)
         result.append(StoredDelivery(row, event_row, event, records[record_key(row)], delivery))
     return result
+
+
+def _last_dispatched(connection: Connection, keys: list[RecordKey]) -> list[tuple[RecordKey, int]]:
+    """Return the last event of each record that was dispatched: what is set now was not known to any of them."""
+    rows = by_record(
+        connection, "t.source, t.kind, t.record_id, max(t.seq)", "events", list(dict.fromkeys(keys)),
+        where=f"t.status <> '{EventStatus.ACCEPTED}' GROUP BY t.source, t.kind, t.record_id",
+    )  # fmt: skip
+    return [((row[0], row[1], row[2]), int(row[3])) for row in rows]
 
 
 def _names(text: str | None) -> list[str]:
     return list(json.loads(text)) if text else []
 
 
-def _marked(event: Event[Any]) -> Event[Any]:
-    return dataclasses.replace(event, out_of_order=True)
-
-
-def _earlier(row: Any, open_rows: Sequence[Any]) -> int | None:
+def _earlier(row: Any, open_rows: Iterable[Any]) -> int | None:
     key = (row.source, row.kind, row.record_id, row.plugin, row.unit)
-    earlier = [item[5] for item in open_rows if tuple(item[:5]) == key and item[6] != row.id and item[5] < row.event_seq]
-    return max(earlier, default=None)
+    others = (item for item in open_rows if tuple(item[:5]) == key and item[6] != row.id)
+    return max((item[5] for item in others if item[5] < row.event_seq), default=None)
 
 
 def _gate(delivery: DeliveryWork, row: Any, around: Surroundings, earlier: int | None) -> None:

@@ -16,6 +16,7 @@ from core.model.inbound import InboundEvent
 from core.model.instants import format_instant
 from core.model.outcomes import TimerStatus
 from core.model.versions import version_key
+from core.pipeline.recorder import due_key
 from core.store.tables import timers
 
 LATE_AFTER = timedelta(seconds=5)
@@ -77,7 +78,7 @@ def _event(row: Any, now: datetime) -> InboundEvent:
         type="timer.due",
         kind=row.kind,
         record_id=row.record_id,
-        dedupe_key=f"timer:{row.id}:{row.round}",
+        dedupe_key=due_key(row.id, row.round),
         occurred_at=row.due_at,
         data={
             "id": row.record_id,

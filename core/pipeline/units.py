@@ -9,6 +9,7 @@ from core.host.settings import Configuration, SourceSettings, UnitSettings
 from core.model.records import LINKS
 
 DEFAULT = "default"
+NAMED = "named by the sender"
 
 Lookup = Callable[[str, str], Mapping[str, Any] | None]
 """Returns the snapshot of a linked record by kind and id."""
@@ -26,7 +27,7 @@ def unit_of(
     if settings is not None and settings.unit != "by_rule":
         return settings.unit, f"source {source} belongs to it"
     if said and said in configuration.units:
-        return said, "named by the sender"
+        return said, NAMED
     for unit in configuration.units.values():
         fitting = _fits(unit, snapshot)
         if fitting:

@@ -5,6 +5,7 @@ A lost or a needless ring does no harm, the tables say what is to be done.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import threading
@@ -26,10 +27,8 @@ class Bell:
 
     def ring(self) -> None:
         """Wake whoever waits; a full pipe already says so."""
-        try:
+        with contextlib.suppress(BlockingIOError):
             os.write(self._write, b"!")
-        except BlockingIOError:
-            pass
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until somebody rings or the time is over; return whether somebody rang."""

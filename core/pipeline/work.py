@@ -12,7 +12,7 @@ from core.model.inbound import InboundEvent
 from core.model.merge import RecordState
 from core.model.outcomes import DeliveryStatus
 from core.model.records import KINDS
-from core.model.schemas import builder_for
+from core.model.schemas import builder_for, frozen
 from core.pipeline.handler import Outcome
 
 RecordKey = tuple[str, str, str]
@@ -62,7 +62,7 @@ class EventWork:
     changed: frozenset[str] = frozenset()
     deliveries: list[DeliveryWork] = field(default_factory=list)
     follow_up: InboundEvent | None = None  # record.unit_changed
-    hold_timer: str | None = None  # id of a timer whose plugin is switched off
+    hold_timer: tuple[str, int] | None = None  # id and round of a timer whose plugin is switched off
     event: Event[Any] | None = None
 
 
@@ -86,7 +86,7 @@ def build_event(row: Any, unit: str, state: RecordState, changed: frozenset[str]
         unit=unit,
         occurred_at=row.occurred_at,
         accepted_at=row.accepted_at,
-        data=builder_for(payload)({"id": row.record_id, **data}) if payload is not None else data,
+        data=builder_for(payload)({"id": row.record_id, **data}) if payload is not None else frozen(data),
         record=builder_for(record_class)(snapshot) if record_class is not None else None,
         changed=changed,
         version=row.version,
@@ -95,5 +95,5 @@ def build_event(row: Any, unit: str, state: RecordState, changed: frozenset[str]
         depth=row.depth,
         caused_by=row.caused_by,
         late=bool(data.get("late", False)) if row.type == "timer.due" else False,
-        raw=data,
+        raw=frozen(data),
     )

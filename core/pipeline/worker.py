@@ -6,10 +6,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import sqlalchemy as sa
 import structlog
+from sqlalchemy.engine import Connection
 
 from core.host.plugin import Plugin
 from core.model.errors import StorageUnavailable
+from core.model.outcomes import DeliveryStatus
 from core.pipeline.completion import Written
 from core.pipeline.dispatch import ConfigurationSource, Dispatcher, Redo
 from core.pipeline.driver_locks import Fenced, Share, take_lease
@@ -17,6 +20,7 @@ from core.pipeline.quarantine import record_crash, release_lifted, release_overd
 from core.pipeline.slot import Call, CallSlot
 from core.pipeline.wake import Bell
 from core.store.database import Database
+from core.store.tables import ATTENTION, deliveries, status_in
 from core.time.clock import Clock
 
 IDLE_S = 0.5
@@ -74,7 +78,9 @@ class Worker:
                 self.own_bell.wait(IDLE_S)
 
     def _start(self) -> Dispatcher:
-        epoch = take_lease(self.database, self.share, self.holder, self.clock.now()) if self.database.is_sqlite else None
+        epoch = None
+        if self.database.is_sqlite:
+            epoch = take_lease(self.database, self.share, self.holder, self.clock.now())
         dispatcher = Dispatcher(
             self.database, self.clock, self.plugins, self.configurations,
             share=self.share, epoch=epoch, slot=self.slot, step=self.step,
@@ -104,10 +110,10 @@ class Worker:
                 release_overdue(connection, self.clock.now())
 
 
-def _needs_upkeep(connection: object) -> bool:
-    statement = "SELECT 1 FROM deliveries WHERE status IN ('quarantined') LIMIT 1"
-    waiting = "SELECT 1 FROM deliveries WHERE status = 'waiting' AND wait_until IS NOT NULL LIMIT 1"
+def _needs_upkeep(connection: Connection) -> bool:
+    quarantined = deliveries.c.status == DeliveryStatus.QUARANTINED.value
+    overdue = sa.and_(deliveries.c.status == DeliveryStatus.WAITING.value, deliveries.c.wait_until.is_not(None))
     return any(
-        connection.exec_driver_sql(text).first() is not None  # type: ignore[attr-defined]
-        for text in (statement, waiting)
+        connection.execute(sa.select(deliveries.c.id).where(status_in(*ATTENTION), condition).limit(1)).first()
+        for condition in (quarantined, overdue)
     )

@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.pool import QueuePool
 
 from core.model.errors import ConfigurationRefused, StorageUnavailable
+from core.store.faults import is_storage_fault
 from core.store.turnstile import Turnstile
 
 try:
@@ -149,7 +150,9 @@ class Database:
     def _as_storage_error(self) -> Iterator[None]:
         try:
             yield
-        except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+        except sa.exc.DBAPIError as error:
+            if not (isinstance(error, (sa.exc.OperationalError, sa.exc.InterfaceError)) or is_storage_fault(error)):
+                raise
             raise StorageUnavailable(f"The database refused: {_first_line(error)}") from error
 
     def settings(self) -> dict[str, str]:

@@ -15,8 +15,8 @@ def in_list(connection: Connection, select: str, values: Sequence[str]) -> Seque
         return []
     if connection.dialect.name == "sqlite":
         statement = f"{select} IN (SELECT value FROM json_each(?))"
-        return connection.exec_driver_sql(statement, (json.dumps(list(values)),)).fetchall()  # type: ignore[return-value]
-    return connection.exec_driver_sql(f"{select} = ANY(%s)", (list(values),)).fetchall()  # type: ignore[return-value]
+        return connection.exec_driver_sql(statement, (json.dumps(list(values)),)).fetchall()
+    return connection.exec_driver_sql(f"{select} = ANY(%s)", (list(values),)).fetchall()
 
 
 def by_record(
@@ -41,4 +41,4 @@ def by_record(
             f" JOIN {table} AS t ON t.source = wanted.s AND t.kind = wanted.k AND t.record_id = wanted.r{condition}"
         )
         parameters = ([key[0] for key in keys], [key[1] for key in keys], [key[2] for key in keys])
-    return connection.exec_driver_sql(statement, parameters).fetchall()  # type: ignore[return-value]
+    return connection.exec_driver_sql(statement, parameters).fetchall()

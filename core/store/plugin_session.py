@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -13,6 +13,9 @@ from core.model.context import RowWrite
 from core.model.errors import EffectRefused
 
 ModelT = TypeVar("ModelT")
+AnswerT = TypeVar("AnswerT")
+
+_SAVEPOINT = "plugin_reads"
 
 Overlay = dict[tuple[str, tuple[Any, ...]], Mapping[str, Any] | None]
 """Rows that earlier deliveries of the same batch will write: by table and primary key; None is a deleted row."""
@@ -26,6 +29,7 @@ class BufferedSession:
         self._plugin = plugin
         self._overlay = overlay
         self._session: Session | None = None
+        self._has_savepoint = False
         self.writes: list[RowWrite] = []
         self.tables: dict[str, sa.Table] = {}
 
@@ -34,10 +38,23 @@ class BufferedSession:
         """`sqlite` or `postgresql`."""
         return self._connection.dialect.name
 
-    def _orm(self) -> Session:
+    def _ask(self, question: Callable[[Session], AnswerT]) -> AnswerT:
+        """Read. On PostgreSQL a statement that fails dooms its transaction, so plugins read behind a savepoint."""
         if self._session is None:
             self._session = Session(bind=self._connection, autoflush=False)
-        return self._session
+            if self.dialect == "postgresql":
+                self._connection.exec_driver_sql(f"SAVEPOINT {_SAVEPOINT}")
+                self._has_savepoint = True
+        try:
+            return question(self._session)
+        except sa.exc.DBAPIError:
+            if self._has_savepoint and not self._connection.invalidated:
+                self._connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
+            raise
+
+    def _stored(self, model: type[ModelT], values: Mapping[str, Any]) -> ModelT | None:
+        key = tuple(values.values())
+        return self._ask(lambda session: session.get(model, key if len(key) > 1 else key[0]))
 
     def _table(self, model: type[Any]) -> sa.Table:
         table: sa.Table = model.__table__ if hasattr(model, "__table__") else model  # type: ignore[assignment]
@@ -51,26 +68,27 @@ class BufferedSession:
     def get(self, model: type[ModelT], key: Any) -> ModelT | None:
         """Return the row with this primary key, with what earlier deliveries of the batch decided, or None."""
         table = self._table(model)
-        names = _key_names(table)
         values = _key_values(table, key)
         place = (table.name, tuple(values.values()))
         if place not in self._overlay:
-            return self._orm().get(model, tuple(values.values()) if len(names) > 1 else next(iter(values.values())))
+            return self._stored(model, values)
         pending = self._overlay[place]
         if pending is None:
             return None
-        stored = self._orm().get(model, tuple(values.values()) if len(names) > 1 else next(iter(values.values())))
+        stored = self._stored(model, values)
         columns = [column.name for column in table.columns]
         merged = {name: getattr(stored, name) for name in columns} if stored is not None else {}
         return model(**{**merged, **pending})
 
     def scalars(self, statement: Any) -> Sequence[Any]:
         """Run a SELECT and return the first column of every row; sees committed rows only."""
-        return self._orm().scalars(_select_only(statement)).all()
+        checked = _select_only(statement)
+        return self._ask(lambda session: session.scalars(checked).all())
 
     def rows(self, statement: Any) -> Sequence[Any]:
         """Run a SELECT and return its rows; sees committed rows only."""
-        return self._orm().execute(_select_only(statement)).all()
+        checked = _select_only(statement)
+        return self._ask(lambda session: session.execute(checked).all())
 
     def insert(self, model: type[Any], **values: Any) -> None:
         """Add a row when the delivery is recorded; a row with the same key fails the delivery."""
@@ -116,6 +134,9 @@ class BufferedSession:
         if self._session is not None:
             self._session.close()
             self._session = None
+        if self._has_savepoint and not self._connection.invalidated:
+            self._connection.exec_driver_sql(f"RELEASE SAVEPOINT {_SAVEPOINT}")
+        self._has_savepoint = False
 
 
 def lay_over(overlay: Overlay, writes: Sequence[RowWrite]) -> None:

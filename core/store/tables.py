@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from core.model.outcomes import (
@@ -23,13 +25,25 @@ metadata = sa.MetaData(
 )
 
 
-def _column(name: str, kind: sa.types.TypeEngine[object] | type, **options: object) -> sa.Column[object]:
+Kind = sa.types.TypeEngine[Any] | type[sa.types.TypeEngine[Any]]
+
+
+def _column(name: str, kind: Kind, **options: object) -> sa.Column[object]:
     options.setdefault("nullable", False)
     return sa.Column(name, kind, **options)  # type: ignore[arg-type]
 
 
-def _status_in(*statuses: str) -> sa.TextClause:
+def status_in(*statuses: str) -> sa.TextClause:
+    """Return the condition of a partial index; a query must hold the same words, or SQLite does not use the index."""
+    if len(statuses) == 1:
+        return sa.text(f"status = '{statuses[0]}'")
     return sa.text("status IN ({})".format(", ".join(f"'{status}'" for status in sorted(statuses))))
+
+
+ATTENTION = frozenset(
+    {DeliveryStatus.DISCARDED, DeliveryStatus.QUARANTINED, DeliveryStatus.WAITING, DeliveryStatus.CANCELLED}
+)
+"""The states of a delivery that somebody may want to look at."""
 
 
 def _partial(name: str, *columns: str, where: sa.TextClause) -> sa.Index:
@@ -65,9 +79,9 @@ events = sa.Table(
     _column("conflicts", sa.Integer),  # how often the same id came with another body
     _column("conflict_raw", sa.Text, nullable=True),  # digest of the first differing body
     sa.UniqueConstraint("id"),
-    _partial("ix_events_accepted", "seq", where=_status_in(EventStatus.ACCEPTED)),
+    _partial("ix_events_accepted", "seq", where=status_in(EventStatus.ACCEPTED)),
     sa.Index("ix_events_record", "kind", "record_id", "source", "seq"),
-    _partial("ix_events_not_dispatched", "status", "seq", where=_status_in(EventStatus.REJECTED, EventStatus.SKIPPED)),
+    _partial("ix_events_not_dispatched", "status", "seq", where=status_in(EventStatus.REJECTED, EventStatus.SKIPPED)),
     sqlite_autoincrement=True,
 )
 
@@ -106,15 +120,13 @@ deliveries = sa.Table(
     _column("created_at", InstantColumn),
     _column("finished_at", InstantColumn, nullable=True),
     sa.UniqueConstraint("event_seq", "plugin", "unit", "generation"),
-    _partial("ix_deliveries_claim", "due_at", "event_seq", where=_status_in(*CLAIMABLE_DELIVERY)),
-    _partial("ix_deliveries_open", "kind", "record_id", "source", "plugin", "unit", where=_status_in(*OPEN_DELIVERY)),
+    _partial("ix_deliveries_claim", "due_at", "event_seq", where=status_in(*CLAIMABLE_DELIVERY)),
+    _partial("ix_deliveries_open", "kind", "record_id", "source", "plugin", "unit", where=status_in(*OPEN_DELIVERY)),
     _partial(
         "ix_deliveries_attention",
         "status",
         "id",
-        where=_status_in(
-            DeliveryStatus.DISCARDED, DeliveryStatus.QUARANTINED, DeliveryStatus.WAITING, DeliveryStatus.CANCELLED
-        ),
+        where=status_in(*ATTENTION),
     ),
     sqlite_autoincrement=True,
 )
@@ -197,8 +209,8 @@ timers = sa.Table(
     _column("started_by", sa.Text),  # event id
     _column("depth", sa.Integer),
     _column("fired_at", InstantColumn, nullable=True),
-    _partial("ix_timers_due", "due_at", where=_status_in(TimerStatus.PENDING)),
-    _partial("ix_timers_held", "plugin", "unit", where=_status_in(TimerStatus.HELD)),
+    _partial("ix_timers_due", "due_at", where=status_in(TimerStatus.PENDING)),
+    _partial("ix_timers_held", "plugin", "unit", where=status_in(TimerStatus.HELD)),
     sa.Index("ix_timers_record", "kind", "record_id", "source"),
 )
 
@@ -226,9 +238,9 @@ outbox = sa.Table(
     _column("sent_at", InstantColumn, nullable=True),
     sa.UniqueConstraint("id"),
     _partial(
-        "ix_outbox_due", "due_at", "seq", where=_status_in(OutboxStatus.AVAILABLE, OutboxStatus.RETRYABLE)
+        "ix_outbox_due", "due_at", "seq", where=status_in(OutboxStatus.AVAILABLE, OutboxStatus.RETRYABLE)
     ),
-    _partial("ix_outbox_discarded", "seq", where=_status_in(OutboxStatus.DISCARDED)),
+    _partial("ix_outbox_discarded", "seq", where=status_in(OutboxStatus.DISCARDED)),
     sa.Index("ix_outbox_record", "kind", "record_id", "source"),
     sqlite_autoincrement=True,
 )

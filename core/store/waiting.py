@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.model.outcomes import DeliveryStatus
-from core.store.tables import deliveries
+from core.model.outcomes import OPEN_DELIVERY, DeliveryStatus
+from core.store.tables import deliveries, status_in
 
 
 def release(connection: Connection, delivery: Mapping[str, Any], now: datetime) -> int:
@@ -21,7 +21,8 @@ def release(connection: Connection, delivery: Mapping[str, Any], now: datetime) 
     changed = connection.execute(
         sa.update(deliveries)
         .where(
-            deliveries.c.status == sa.literal_column(f"'{DeliveryStatus.WAITING.value}'"),
+            status_in(*OPEN_DELIVERY),  # the words of the index, which SQLite needs to use it
+            deliveries.c.status == DeliveryStatus.WAITING.value,
             deliveries.c.kind == delivery["kind"],
             deliveries.c.record_id == delivery["record_id"],
             deliveries.c.source == delivery["source"],

@@ -166,8 +166,8 @@ def upgrade() -> None:
         "events",
         ["seq"],
         unique=False,
-        sqlite_where=sa.text("status IN ('accepted')"),
-        postgresql_where=sa.text("status IN ('accepted')"),
+        sqlite_where=sa.text("status = 'accepted'"),
+        postgresql_where=sa.text("status = 'accepted'"),
     )
     op.create_index(
         "ix_events_not_dispatched",
@@ -226,8 +226,8 @@ def upgrade() -> None:
         "outbox",
         ["seq"],
         unique=False,
-        sqlite_where=sa.text("status IN ('discarded')"),
-        postgresql_where=sa.text("status IN ('discarded')"),
+        sqlite_where=sa.text("status = 'discarded'"),
+        postgresql_where=sa.text("status = 'discarded'"),
     )
     op.create_index(
         "ix_outbox_due",
@@ -307,15 +307,15 @@ def upgrade() -> None:
         "timers",
         ["due_at"],
         unique=False,
-        sqlite_where=sa.text("status IN ('pending')"),
-        postgresql_where=sa.text("status IN ('pending')"),
+        sqlite_where=sa.text("status = 'pending'"),
+        postgresql_where=sa.text("status = 'pending'"),
     )
     op.create_index(
         "ix_timers_held",
         "timers",
         ["plugin", "unit"],
         unique=False,
-        sqlite_where=sa.text("status IN ('held')"),
-        postgresql_where=sa.text("status IN ('held')"),
+        sqlite_where=sa.text("status = 'held'"),
+        postgresql_where=sa.text("status = 'held'"),
     )
     op.create_index("ix_timers_record", "timers", ["kind", "record_id", "source"], unique=False)

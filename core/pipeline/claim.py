@@ -1,0 +1,91 @@
+"""Claims what a worker may work at: the first event, or the first due delivery, of each record in its lanes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.model.outcomes import CLAIMABLE_DELIVERY, EventStatus
+from core.pipeline.driver_locks import Share, lock_lanes
+from core.pipeline.work import RecordKey, record_key
+from core.store.tables import deliveries, events, status_in
+
+WINDOW = 4
+"""How many rows are looked at for each one that is wanted, since only one of each record is taken."""
+
+WINDOWS = 16
+"""How far the look goes when one record fills the first window, so that the others need not wait for it."""
+
+_ACCEPTED = status_in(EventStatus.ACCEPTED)
+_CLAIMABLE = status_in(*CLAIMABLE_DELIVERY)
+
+
+def claim_events(connection: Connection, share: Share, limit: int) -> list[Any]:
+    """Return accepted events, at most one of each record, lowest first; on PostgreSQL their lanes are locked."""
+    e = events.c
+    look = (
+        sa.select(e.seq, e.source, e.kind, e.record_id, e.lane)
+        .where(_ACCEPTED, sa.text(share.condition()))
+        .order_by(e.seq)
+    )
+    numbers = _first_of_each(connection, look, limit)
+    chosen = sa.select(events).where(_ACCEPTED, _among(connection, "seq", numbers))
+    return list(connection.execute(chosen.order_by(e.seq))) if numbers else []
+
+
+def claim_deliveries(connection: Connection, share: Share, now: datetime, limit: int) -> list[Any]:
+    """Return due deliveries, at most one of each record, longest due first; on PostgreSQL their lanes are locked."""
+    d = deliveries.c
+    order = (d.due_at, d.event_seq)
+    look = (
+        sa.select(d.id, d.source, d.kind, d.record_id, d.lane)
+        .where(_CLAIMABLE, d.due_at <= now, sa.text(share.condition()))
+        .order_by(*order)
+    )
+    numbers = _first_of_each(connection, look, limit)
+    chosen = sa.select(deliveries).where(_CLAIMABLE, d.due_at <= now, _among(connection, "id", numbers))
+    return list(connection.execute(chosen.order_by(*order))) if numbers else []
+
+
+def _first_of_each(connection: Connection, look: sa.Select[Any], limit: int) -> list[int]:
+    """Return the numbers of the first row of each record. What is behind them is read only once the lanes are held."""
+    window = limit * WINDOW
+    seen: set[RecordKey] = set()
+    chosen: list[int] = []
+    for place in range(WINDOWS):
+        rows = connection.execute(look.limit(window).offset(place * window)).fetchall()
+        first = []
+        for row in rows:
+            key = record_key(row)
+            if key not in seen:
+                seen.add(key)
+                first.append(row)
+        chosen += [int(row[0]) for row in _lockable(connection, first, limit - len(chosen))]
+        if len(rows) < window or len(chosen) * WINDOW >= limit:
+            break
+    return chosen[:limit]
+
+
+def _lockable(connection: Connection, rows: Sequence[Any], wanted: int) -> list[Any]:
+    """Keep the rows whose lanes this worker may have; it takes no more lanes than it needs, others want some too."""
+    if connection.dialect.name == "sqlite":
+        return list(rows[:wanted])
+    kept: list[Any] = []
+    for start in range(0, len(rows), wanted):
+        part = rows[start : start + wanted]
+        lanes = lock_lanes(connection, [row.lane for row in part])
+        kept += [row for row in part if row.lane in lanes]
+        if len(kept) * 2 >= wanted:
+            break
+    return kept
+
+
+def _among(connection: Connection, column: str, numbers: list[int]) -> sa.TextClause:
+    if connection.dialect.name == "sqlite":
+        return sa.text(f"{column} IN (SELECT value FROM json_each(:numbers))").bindparams(numbers=json.dumps(numbers))
+    return sa.text(f"{column} = ANY(CAST(:numbers AS bigint[]))").bindparams(numbers=numbers)
