@@ -17,7 +17,7 @@ from core.host.settings import Configuration, SourceSettings
 from core.model import strict_json
 from core.model.errors import ConfigurationRefused, NotFound, OutriggerError, did_you_mean
 from core.model.instants import format_instant
-from core.pipeline.outbox import signing_key
+from core.pipeline.receivers import signing_key
 
 TIMEOUT_S = 15.0
 

@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 
 from core import log
 from core.host.environment import make_database_folder
-from core.model.errors import OutriggerError
+from core.model.errors import OutriggerError, StorageUnavailable
 
 if TYPE_CHECKING:
     from core.cli.processes import Bells, Place
@@ -141,7 +141,10 @@ def _only_one(database_url: str) -> int | None:
     url = make_url(database_url)
     if url.get_backend_name() != "sqlite":
         return None
-    descriptor = os.open(f"{url.database}.serve", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        descriptor = os.open(f"{url.database}.serve", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StorageUnavailable(f"{url.database}.serve cannot be written: {error.strerror}.") from None
     deadline = time.monotonic() + LOCK_PATIENCE_S
     while True:
         try:

@@ -152,7 +152,7 @@ def _changed_units(before: Resolved, after: Resolved, plugin: str) -> tuple[str,
     return tuple(
         slug
         for slug, plugins in after["plugins"].items()
-        if before["plugins"].get(slug, {}).get(plugin, {}).get("enabled") is not plugins[plugin]["enabled"]
+        if before["plugins"].get(slug, {}).get(plugin, {}).get("enabled", False) is not plugins[plugin]["enabled"]
     )
 
 

@@ -43,7 +43,7 @@ class DeliveryStatus(StrEnum):
     SCHEDULED = "scheduled"  # snoozed until due_at
     RETRYABLE = "retryable"  # failed, runs again at due_at
     WAITING = "waiting"  # held back by an earlier delivery of the same record and plugin
-    QUARANTINED = "quarantined"  # the plugin crashed too often in this unit; kept in order for later
+    QUARANTINED = "quarantined"  # the plugin crashed too often here, or cannot be loaded; kept in order for later
     COMPLETED = "completed"
     CANCELLED = "cancelled"
     DISCARDED = "discarded"  # gave up after the last attempt, or a person discarded it

@@ -181,6 +181,10 @@ class Dispatcher:
             crashed=self.crashed,
         )
 
+    def is_able(self, connection: Connection, unit: str, plugin: str) -> bool:
+        """Whether a plugin's code and its settings for a unit could be loaded, so that it can run there."""
+        return self._surroundings(connection).unable(unit, plugin) is None
+
     # ---------------------------------------------------------------- deciding and writing
 
     def _run_fresh(

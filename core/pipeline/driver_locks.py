@@ -14,8 +14,8 @@ from core.store.database import Database
 from core.store.tables import leases
 
 LANE_LOCKS = "hashtext('outrigger lanes of ' || current_schema())"
-"""SQL for the class of advisory locks that belong to lanes. PostgreSQL shares such locks among all schemas of a database,
-so the schema is part of the class: two installations in one database do not wait for each other."""
+"""SQL for the class of advisory locks that belong to lanes. PostgreSQL shares such locks among all schemas of a
+database, so the schema is part of the class: two installations in one database do not wait for each other."""
 
 
 class Fenced(OutriggerError):

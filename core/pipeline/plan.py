@@ -40,6 +40,28 @@ class Surroundings:
     batch: Mapping[RecordKey, RecordWork] = field(default_factory=dict)  # records that the batch itself merges into
     timers: Mapping[str, tuple[int, str]] = field(default_factory=dict)  # timer id -> its round and status now
 
+    def unable(self, unit: str, plugin: str) -> str | None:
+        """Return why a plugin that is switched on cannot run in a unit, or None when it can."""
+        if plugin not in self.plugins:
+            return "the plugin cannot be loaded; `outrigger plugins list` says why"
+        setting = self.configuration.plugins.get((unit, plugin))
+        if setting is not None and setting.config is None:
+            return "the plugin cannot read its settings; `outrigger config check` says why"
+        return None
+
+    def held_because(self, unit: str, plugin: str) -> str | None:
+        """Return why the plugin's deliveries are kept for later in a unit, or None when they may run."""
+        if (unit, plugin) in self.quarantined:
+            return "the plugin is in quarantine for this unit"
+        return self.unable(unit, plugin)
+
+    def hears(self, unit: str, plugin: str, event_type: str) -> bool:
+        """Whether an event of this type is for the plugin. Of one that cannot be loaded nobody knows its hooks, so
+        every canonical event is kept for it; what it does not hear ends without effect once it can be loaded.
+        """
+        known = self.plugins.get(plugin)
+        return known.hears(event_type) if known is not None else event_type in EVENT_TYPES
+
     def linked(self, source: str, kind: str, record_id: str) -> Mapping[str, Any] | None:
         """Return another record's current snapshot, with what this batch merged so far; remembered for the batch."""
         key = (source, kind, record_id)
@@ -178,10 +200,7 @@ def _audience(work: EventWork, around: Surroundings) -> list[tuple[str, str]]:
         (name, unit)
         for unit in units
         for name in configuration.enabled_plugins(unit)
-        if (only is None or name == only)
-        and name in around.plugins
-        and around.plugins[name].hears(row.type)
-        and configuration.plugins[(unit, name)].config is not None
+        if (only is None or name == only) and around.hears(unit, name, row.type)
     ]
 
 
@@ -196,9 +215,9 @@ def _deliveries(work: EventWork, around: Surroundings, *, run: bool) -> list[Del
     for plugin, unit in audience:
         delivery = DeliveryWork(plugin=plugin, unit=unit)
         earlier = around.open_before.get((record_key(row), plugin, unit))
-        if (unit, plugin) in around.quarantined:
-            delivery.planned_as = DeliveryStatus.QUARANTINED
-            delivery.planned_reason = "the plugin is in quarantine for this unit"
+        held = around.held_because(unit, plugin)
+        if held is not None:
+            delivery.planned_as, delivery.planned_reason = DeliveryStatus.QUARANTINED, held
         elif earlier is not None:
             delivery.planned_as, delivery.waiting_for = DeliveryStatus.WAITING, earlier
             delivery.planned_reason = "waiting for an earlier event of this record"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -76,8 +77,10 @@ def lift(connection: Connection, unit: str, plugin: str, by: str, now: datetime)
     return bool(changed.rowcount)
 
 
-def release_lifted(connection: Connection, now: datetime) -> int:
-    """Make available the deliveries whose plugin is no longer in quarantine. Returns how many."""
+def release_lifted(
+    connection: Connection, now: datetime, is_able: Callable[[str, str], bool] = lambda unit, plugin: True
+) -> int:
+    """Make available the deliveries whose plugin is no longer in quarantine and able to run. Returns how many."""
     found = connection.execute(
         sa.select(deliveries.c.unit, deliveries.c.plugin)
         .where(status_in(*ATTENTION), deliveries.c.status == DeliveryStatus.QUARANTINED.value)
@@ -91,7 +94,7 @@ def release_lifted(connection: Connection, now: datetime) -> int:
     }
     released = 0
     for row in found:
-        if (row.unit, row.plugin) not in active:
+        if (row.unit, row.plugin) not in active and is_able(row.unit, row.plugin):
             result = connection.execute(
                 sa.update(deliveries)
                 .where(

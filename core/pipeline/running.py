@@ -17,7 +17,7 @@ from core.model.events import Event
 from core.model.outcomes import DeliveryStatus, EventStatus
 from core.model.records import KINDS
 from core.model.schemas import builder_for
-from core.pipeline.handler import Outcome, call_plugin
+from core.pipeline.handler import call_plugin
 from core.pipeline.history import record_as_of
 from core.pipeline.plan import Surroundings, load_open, load_records
 from core.pipeline.slot import Call, CallSlot
@@ -152,17 +152,11 @@ def _earlier(row: Any, open_rows: Iterable[Any]) -> int | None:
 
 def _gate(delivery: DeliveryWork, row: Any, around: Surroundings, earlier: int | None) -> None:
     """Decide whether a claimed delivery may run; when not, say what it becomes instead."""
+    held = around.held_because(delivery.unit, delivery.plugin)
     if not around.configuration.is_enabled(delivery.unit, delivery.plugin):
         delivery.planned_as, delivery.planned_reason = DeliveryStatus.SKIPPED, "the plugin was switched off"
-    elif (
-        delivery.plugin not in around.plugins
-        or around.configuration.plugins[(delivery.unit, delivery.plugin)].config is None
-    ):
-        delivery.outcome = Outcome(DeliveryStatus.RETRYABLE, reason="the plugin cannot be loaded; see `plugins list`")
-        delivery.planned_as, delivery.planned_reason = DeliveryStatus.RETRYABLE, "the plugin cannot be loaded"
-    elif (delivery.unit, delivery.plugin) in around.quarantined:
-        delivery.planned_as = DeliveryStatus.QUARANTINED
-        delivery.planned_reason = "the plugin is in quarantine for this unit"
+    elif held is not None:
+        delivery.planned_as, delivery.planned_reason = DeliveryStatus.QUARANTINED, held
     elif earlier is not None and not row.out_of_order:
         delivery.planned_as, delivery.waiting_for = DeliveryStatus.WAITING, earlier
         delivery.planned_reason = "waiting for an earlier event of this record"

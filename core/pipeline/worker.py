@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -57,7 +58,7 @@ class Worker:
         while not self.stopping():
             self.slot.beat()
             try:
-                self._upkeep()
+                self._upkeep(dispatcher)
                 written = dispatcher.drain()
                 pause = 0.1
             except StorageUnavailable as error:
@@ -96,7 +97,7 @@ class Worker:
             dispatcher.crashed = frozenset({(call.event_id, call.plugin)})
         return dispatcher
 
-    def _upkeep(self) -> None:
+    def _upkeep(self, dispatcher: Dispatcher) -> None:
         if time.monotonic() < self._upkeep_at:
             return
         self._upkeep_at = time.monotonic() + UPKEEP_S
@@ -106,7 +107,7 @@ class Worker:
             needed = _needs_upkeep(connection)
         if needed:
             with self.database.write() as connection:
-                release_lifted(connection, self.clock.now())
+                release_lifted(connection, self.clock.now(), functools.partial(dispatcher.is_able, connection))
                 release_overdue(connection, self.clock.now())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import json
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 
 from core.model.effects import CancelTimer, Decide, EmitEvent, Notify, Reason, StartTimer, UpdateRecord
 from core.model.outcomes import Cancel, Snooze
+from core.pipeline.quarantine import release_lifted
 from core.store import tables
 from core.store.database import Database
 from tests.pipeline.kit import Kit, plugin
@@ -371,3 +374,25 @@ def test_reasons_and_inputs_are_kept_with_the_decision(database: Database) -> No
     [decision] = kit.rows(tables.decisions)
     assert decision.reasons == [{"text": "展会来源", "weight": 10, "field": "source"}]
     assert decision.inputs == {"budget": "120000.00"} and decision.near_misses == ["再少 3 分为 B"]
+
+
+def test_events_for_a_plugin_that_cannot_be_loaded_are_kept_until_it_can(database: Database) -> None:
+    broken = dataclasses.replace(plugin("alpha"), error="ImportError: no module named numpy")
+    kit = Kit(database, {"alpha": broken, "beta": plugin("beta", on_lead_created=deciding)})
+    kit.send("lead.created", "L1")
+    kit.send("complaint.opened", "C1")
+    kit.drain()
+    assert statuses(kit, "alpha") == ["quarantined", "quarantined"]
+    assert "cannot be loaded" in kit.rows(tables.deliveries, tables.deliveries.c.plugin == "alpha")[0].reason
+    assert statuses(kit, "beta") == ["completed"]
+    with database.write() as connection:
+        able = functools.partial(kit.dispatcher.is_able, connection)
+        assert release_lifted(connection, kit.clock.now(), able) == 0
+
+    mended = Kit(database, {"alpha": plugin("alpha", on_lead_created=deciding), "beta": kit.plugins["beta"]})
+    with database.write() as connection:
+        able = functools.partial(mended.dispatcher.is_able, connection)
+        assert release_lifted(connection, mended.clock.now(), able) == 2
+    mended.drain()
+    assert statuses(mended, "alpha") == ["completed", "completed"]
+    assert [row.record_id for row in mended.rows(tables.decisions, tables.decisions.c.plugin == "alpha")] == ["L1"]
