@@ -1,0 +1,54 @@
+"""Prints the figures for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tests.bench.measures import Bench, Figures
+
+ROWS = (
+    ("commits_per_s", "raw: durable commits of one row, one connection", "/s"),
+    ("ack_per_s", "POST acknowledged, dispatch running beside it", "/s"),
+    ("ack_p99_ms", "  its p99", "ms"),
+    ("ack_cpu_us", "  web process, processor time per request", "µs"),
+    ("alone_per_s", "POST acknowledged, `outrigger web` alone", "/s"),
+    ("alone_cpu_us", "  web process, processor time per request", "µs"),
+    ("end_to_end_per_s", "POST to all three effects committed", "/s"),
+    ("worker_cpu_us", "  worker process, processor time per event", "µs"),
+    ("dispatch_per_s", "a stored backlog dispatched", "/s"),
+    ("busy_ack_p50_ms", "acknowledging meanwhile, 100/s, p50", "ms"),
+    ("busy_ack_p99_ms", "  its p99", "ms"),
+    ("paced_ack_p50_ms", "50/s: POST to acknowledged, p50", "ms"),
+    ("paced_ack_p99_ms", "  its p99", "ms"),
+    ("paced_p50_ms", "50/s: POST to effects committed, p50", "ms"),
+    ("paced_p99_ms", "  its p99", "ms"),
+    ("start_s", "start of `outrigger serve` to ready", "s"),
+    ("idle_rss_mb", "idle memory of all processes, RSS", "MB"),
+    ("idle_pss_mb", "idle memory, shared pages counted once", "MB"),
+)
+
+
+def print_tables(benches: Sequence[Bench], common: Figures) -> None:
+    """Print what each database was set to, every figure, and the ratios with what they mean."""
+    for bench in benches:
+        print(f"{bench.kind}: {', '.join(f'{name} {value}' for name, value in bench.durability.items())}")
+    width = max(len(text) for _, text, _ in ROWS) + 2
+    print(" " * width + "".join(f"{bench.kind:>14}" for bench in benches))
+    for name, text, unit in ROWS:
+        if any(bench.figures.values.get(name) for bench in benches):
+            digits = 0 if unit in ("/s", "µs", "MB") else 2
+            cells = "".join(f"{bench.figures.get(name):>14.{digits}f}" for bench in benches)
+            print(f"{text:<{width}}{cells} {unit}")
+    no_op = common.get("no_op_per_s")
+    view = common.get("view_per_s")
+    for name, text in (("no_op", "a bare WSGI callable"), ("view", "a Flask view")):
+        print(f"no-op of the same server, {text}: {common.get(f'{name}_per_s'):.0f} /s, p99 "
+              f"{common.get(f'{name}_p99_ms'):.1f} ms, {common.get(f'{name}_cpu_us'):.0f} µs per request")  # fmt: skip
+    for bench in benches:
+        figures = bench.figures
+        acknowledged = figures.get("ack_per_s")
+        print(
+            f"{bench.kind}: acknowledged / bare no-op = {acknowledged / no_op:.2f}, / Flask view = "
+            f"{acknowledged / view:.2f}; / raw commits of one row = {acknowledged / figures.get('commits_per_s'):.2f} "
+            "(waiting requests share a commit, so a slow disk brings it above 1 and a fast one below)"
+        )

@@ -1,0 +1,8 @@
+"""This plugin's ledger."""
+
+from __future__ import annotations
+
+from ledger_parts import ledger_table
+
+table = ledger_table("ledger_third")
+metadata = table.metadata
