@@ -44,7 +44,7 @@ check: $(VENV)/.test $(VENV)/.project ## Format, lint, types and import contract
 	@$(RUN) -m ruff format --quiet --check .
 	@$(RUN) -m ruff check --quiet .
 	$(call say,mypy)
-	@$(RUN) -m mypy core plugins webhooks wsgi.py
+	@$(RUN) -m mypy core plugins webhooks wsgi.py deploy/demo
 	$(call say,import contracts)
 	@$(VENV)/bin/lint-imports --no-logo
 	$(call say,locked packages against pyproject.toml)

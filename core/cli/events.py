@@ -201,4 +201,3 @@ def _filter(
     return EventFilter(
         type=type, source=source, unit=unit, status=status, kind=kind, record_id=record_id, since=since, until=until
     )
-

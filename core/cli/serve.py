@@ -41,7 +41,9 @@ class AddressTaken(OutriggerError):
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 picks a free one.")
+@click.option(
+    "--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 picks a free one."
+)
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Worker processes.")
 @click.pass_obj
 def serve(context: Any, host: str, port: int, workers: int) -> None:
@@ -51,7 +53,9 @@ def serve(context: Any, host: str, port: int, workers: int) -> None:
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 picks a free one.")
+@click.option(
+    "--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 picks a free one."
+)
 @click.pass_obj
 def web(context: Any, host: str, port: int) -> None:
     """Run only the web role, for several machines that share a PostgreSQL."""
@@ -66,9 +70,7 @@ def worker(context: Any, workers: int) -> None:
     _run(context, None, 0, workers, roles=("worker", "courier"), apply_file=False)
 
 
-def _run(
-    context: Any, host: str | None, port: int, workers: int, *, roles: tuple[str, ...], apply_file: bool
-) -> None:
+def _run(context: Any, host: str | None, port: int, workers: int, *, roles: tuple[str, ...], apply_file: bool) -> None:
     environment = context.environment
     make_database_folder(environment.database_url)
     folder = _metrics_folder()

@@ -102,8 +102,7 @@ class EmitEvent(Effect):
 
 
 EFFECTS: dict[str, type[Effect]] = {
-    cls.name: cls
-    for cls in (Decide, UpdateRecord, Notify, SendWebhook, StartTimer, CancelTimer, EmitEvent)
+    cls.name: cls for cls in (Decide, UpdateRecord, Notify, SendWebhook, StartTimer, CancelTimer, EmitEvent)
 }
 
 

@@ -98,9 +98,7 @@ def kind_of(event_type: str) -> str:
     known = EVENT_TYPES.get(event_type)
     if known is None or known.kind is None:
         senders = [name for name, item in EVENT_TYPES.items() if item.kind is not None]
-        raise ItemRejected(
-            f'"{event_type[:80]}" is no event type a CRM may send.{did_you_mean(event_type, senders)}'
-        )
+        raise ItemRejected(f'"{event_type[:80]}" is no event type a CRM may send.{did_you_mean(event_type, senders)}')
     return known.kind
 
 

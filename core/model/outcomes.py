@@ -59,9 +59,7 @@ OPEN_DELIVERY = frozenset(
         DeliveryStatus.QUARANTINED,
     }
 )
-CLAIMABLE_DELIVERY = frozenset(
-    {DeliveryStatus.AVAILABLE, DeliveryStatus.SCHEDULED, DeliveryStatus.RETRYABLE}
-)
+CLAIMABLE_DELIVERY = frozenset({DeliveryStatus.AVAILABLE, DeliveryStatus.SCHEDULED, DeliveryStatus.RETRYABLE})
 
 _FINAL = frozenset(DeliveryStatus) - OPEN_DELIVERY
 _D = DeliveryStatus

@@ -79,9 +79,7 @@ def write_fresh(
     rows.write(connection)
     step("effects_written")
     _write_records(connection, {work.record.key: work.record for work in works}.values(), around)
-    delivery_rows = [
-        _delivery_row(delivery, work, around) for work in works for delivery in work.deliveries
-    ]
+    delivery_rows = [_delivery_row(delivery, work, around) for work in works for delivery in work.deliveries]
     insert_rows(connection, deliveries, delivery_rows)
     held = [{"b_timer": work.hold_timer[0], "b_round": work.hold_timer[1]} for work in works if work.hold_timer]
     if held:
@@ -250,4 +248,3 @@ def _follow_up_row(work: EventWork, around: Surroundings) -> dict[str, Any]:
         "reason": None,
         "created_at": around.now,
     }
-

@@ -17,13 +17,12 @@ from sqlalchemy.engine import Connection
 
 from core.host.plugin import Plugin
 from core.host.settings import Configuration
-from core.model.errors import StorageUnavailable
+from core.model.errors import StorageUnavailable, printable
 from core.pipeline import running
 from core.pipeline.care import Care
 from core.pipeline.claim import claim_deliveries, claim_events
 from core.pipeline.completion import Written, write_fresh, write_stored
 from core.pipeline.driver_locks import EVERYTHING, Fenced, Share, check_lease
-from core.pipeline.handler import printable
 from core.pipeline.plan import Surroundings, latest_open, load_open, load_records, load_timers, plan_event
 from core.pipeline.slot import CallSlot
 from core.pipeline.work import EventWork, RecordKey, record_key
@@ -187,9 +186,7 @@ class Dispatcher:
 
     # ---------------------------------------------------------------- deciding and writing
 
-    def _run_fresh(
-        self, rows: list[Any], around: Surroundings, writing: Writing, care: Care
-    ) -> Written:
+    def _run_fresh(self, rows: list[Any], around: Surroundings, writing: Writing, care: Care) -> Written:
         keys = [record_key(row) for row in rows]
         records = load_records(around.connection, keys)
         around.open_rows = load_open(around.connection, keys)
@@ -216,9 +213,7 @@ class Dispatcher:
         self._step("committed")
         return done
 
-    def _run_stored(
-        self, rows: list[Any], around: Surroundings, writing: Writing, care: Care
-    ) -> Written:
+    def _run_stored(self, rows: list[Any], around: Surroundings, writing: Writing, care: Care) -> Written:
         stored = running.load_stored(around, rows)
         overlay: dict[Any, Any] = {}
         began = self._seconds()
@@ -249,4 +244,3 @@ class Dispatcher:
             raise Redo("a delivery that holds others back changed")
         if self._epoch is not None:
             check_lease(connection, self._share, self._epoch)
-

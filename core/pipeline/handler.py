@@ -17,7 +17,7 @@ from core.host.plugin import Plugin
 from core.host.settings import PluginSetting
 from core.model.context import Context, Records, RowWrite, Unit
 from core.model.effects import EFFECTS, Decide, Effect, EmitEvent, effect_keys, is_own_type
-from core.model.errors import EffectRefused
+from core.model.errors import EffectRefused, printable
 from core.model.events import EVENT_TYPES, Event
 from core.model.outcomes import Cancel, DeliveryStatus, Snooze
 from core.model.schemas import canonical, canonical_json
@@ -91,15 +91,6 @@ def call_plugin(
     slot.end()
     session.close()
     return outcome
-
-
-def printable(value: object, *, before: str = "", longest: int = 2000) -> str:
-    """Return what a plugin said as text that every database can hold, even when it cannot say anything."""
-    try:
-        text = str(value)
-    except Exception:
-        text = "(an error whose text cannot be had)"
-    return (before + text).replace("\x00", "\ufffd").encode("utf-8", "replace").decode()[:longest]
 
 
 def _keyed(effects: list[Effect], plugin: Plugin) -> list[tuple[str, Effect]]:

@@ -57,9 +57,7 @@ class Interventions:
             self._notify(connection)
         self.wake()
 
-    def discard_delivery(
-        self, identity: int, *, actor: str, reason: str, units: frozenset[str] | None = None
-    ) -> None:
+    def discard_delivery(self, identity: int, *, actor: str, reason: str, units: frozenset[str] | None = None) -> None:
         """Give up an open delivery and let go what waited for it. Raises NotFound or Conflict."""
         now = self.clock.now()
         with self.database.write() as connection:
@@ -93,9 +91,7 @@ class Interventions:
             self._notify(connection)
         self.wake()
 
-    def discard_message(
-        self, identity: str, *, actor: str, reason: str, units: frozenset[str] | None = None
-    ) -> None:
+    def discard_message(self, identity: str, *, actor: str, reason: str, units: frozenset[str] | None = None) -> None:
         """Give up a message that waits to be sent. Raises NotFound or Conflict."""
         with self.database.write() as connection:
             row = _message(connection, identity, units)
@@ -116,9 +112,7 @@ def _delivery(connection: Connection, identity: int, units: frozenset[str] | Non
     lane = connection.execute(sa.select(deliveries.c.lane).where(deliveries.c.id == identity)).scalar_one_or_none()
     if lane is not None:
         wait_for_lane(connection, lane)
-    row = connection.execute(
-        sa.select(deliveries).where(deliveries.c.id == identity).with_for_update()
-    ).one_or_none()
+    row = connection.execute(sa.select(deliveries).where(deliveries.c.id == identity).with_for_update()).one_or_none()
     if row is None or (units is not None and row.unit not in units):
         raise NotFound(f"There is no delivery dlv_{identity}.")
     return row
@@ -131,9 +125,7 @@ def _message(connection: Connection, identity: str, units: frozenset[str] | None
     return row
 
 
-def _update(
-    connection: Connection, table: sa.Table, key: sa.ColumnElement[bool], before: str, **values: Any
-) -> None:
+def _update(connection: Connection, table: sa.Table, key: sa.ColumnElement[bool], before: str, **values: Any) -> None:
     changed = connection.execute(sa.update(table).where(key, table.c.status == before).values(**values))
     if changed.rowcount != 1:
         raise Conflict

@@ -60,7 +60,7 @@ class Surroundings:
         every canonical event is kept for it; what it does not hear ends without effect once it can be loaded.
         """
         known = self.plugins.get(plugin)
-        return known.hears(event_type) if known is not None else event_type in EVENT_TYPES
+        return bool(known.hears(event_type)) if known is not None else event_type in EVENT_TYPES
 
     def linked(self, source: str, kind: str, record_id: str) -> Mapping[str, Any] | None:
         """Return another record's current snapshot, with what this batch merged so far; remembered for the batch."""

@@ -81,9 +81,7 @@ class Replayer:
         still does not map.
         """
         with self.database.write() as connection:
-            row = connection.execute(
-                sa.select(events).where(events.c.id == identity).with_for_update()
-            ).one_or_none()
+            row = connection.execute(sa.select(events).where(events.c.id == identity).with_for_update()).one_or_none()
             if row is None or (units is not None and row.unit not in units):
                 raise NotFound(f'There is no event "{identity[:80]}".')
             if row.status == EventStatus.REJECTED:
@@ -97,9 +95,7 @@ class Replayer:
         self.wake()
         return result
 
-    def estimate(
-        self, chosen: EventFilter, *, plugin: str | None = None, up_to: int | None = None
-    ) -> Estimate:
+    def estimate(self, chosen: EventFilter, *, plugin: str | None = None, up_to: int | None = None) -> Estimate:
         """Count what replaying the set would do; writes nothing."""
         if plugin is not None:
             self._known_plugin(plugin)

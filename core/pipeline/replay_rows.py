@@ -15,9 +15,9 @@ from core.store.tables import deliveries
 
 def earlier_generations(connection: Connection, seqs: Sequence[int]) -> dict[int, tuple[int, frozenset[str]]]:
     """Return, for each event, its newest generation and the units whose plugins had it."""
-    statement = sa.select(
-        deliveries.c.event_seq, deliveries.c.unit, sa.func.max(deliveries.c.generation)
-    ).where(deliveries.c.event_seq.in_(seqs))
+    statement = sa.select(deliveries.c.event_seq, deliveries.c.unit, sa.func.max(deliveries.c.generation)).where(
+        deliveries.c.event_seq.in_(seqs)
+    )
     found: dict[int, tuple[int, frozenset[str]]] = {}
     for seq, unit, generation in connection.execute(statement.group_by(deliveries.c.event_seq, deliveries.c.unit)):
         newest, units = found.get(seq, (0, frozenset()))

@@ -44,7 +44,3 @@ class JsonColumn(sa.TypeDecorator[Any]):
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         """Decode the text; numbers come back as int and float."""
         return None if value is None else json.loads(value)
-
-
-
-

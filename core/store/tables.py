@@ -237,9 +237,7 @@ outbox = sa.Table(
     _column("created_at", InstantColumn),
     _column("sent_at", InstantColumn, nullable=True),
     sa.UniqueConstraint("id"),
-    _partial(
-        "ix_outbox_due", "due_at", "seq", where=status_in(OutboxStatus.AVAILABLE, OutboxStatus.RETRYABLE)
-    ),
+    _partial("ix_outbox_due", "due_at", "seq", where=status_in(OutboxStatus.AVAILABLE, OutboxStatus.RETRYABLE)),
     _partial("ix_outbox_discarded", "seq", where=status_in(OutboxStatus.DISCARDED)),
     sa.Index("ix_outbox_record", "kind", "record_id", "source"),
     sqlite_autoincrement=True,

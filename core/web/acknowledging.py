@@ -42,7 +42,7 @@ class _Group:
     stored: threading.Event = field(default_factory=threading.Event)
 
 
-class AcknowledgingDispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
+class AcknowledgingDispatcher(ThreadedTaskDispatcher):
     """Waitress's task dispatcher, but for webhooks: those are served in groups by the event loop, at each `turn`."""
 
     def __init__(self, group_commit: GroupCommit, writer: InboxWriter, is_full: Callable[[], bool]) -> None:

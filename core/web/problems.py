@@ -123,9 +123,7 @@ def _of_http(error: HTTPException) -> Response:
 def flatten(faults: Any, path: str = "") -> list[dict[str, str]]:
     """Return marshmallow's nested messages as a list of path and message."""
     if isinstance(faults, Mapping):
-        return [
-            item for key, value in faults.items() for item in flatten(value, f"{path}.{key}" if path else str(key))
-        ]
+        return [item for key, value in faults.items() for item in flatten(value, f"{path}.{key}" if path else str(key))]
     if isinstance(faults, list):
         return [item for value in faults for item in flatten(value, path)]
     return [{"path": path[:100], "message": str(faults)}]

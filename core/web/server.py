@@ -64,7 +64,7 @@ def serve(
     A body is read by the event loop and handed to a thread when it is complete, so slow senders cost no thread.
     """
     dispatcher.set_thread_count(threads)
-    server = waitress.server.create_server(
+    server: Any = waitress.server.create_server(
         _closing_while(stopping, app),
         _dispatcher=dispatcher,
         sockets=[listener],

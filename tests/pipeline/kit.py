@@ -114,12 +114,10 @@ class Kit:
 
     def drain(self, limit: int = 500) -> int:
         """Work until nothing is due, follow-ups and timers included; return how many batches did something."""
-        batches = 0
-        for _ in range(limit):
+        for batches in range(limit):
             written = self.dispatcher.drain()
             if not written.events and not written.deliveries and not self.pass_on():
                 return batches
-            batches += 1
         raise AssertionError(f"still work to do after {limit} batches")
 
     def pass_on(self) -> int:

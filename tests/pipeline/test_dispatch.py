@@ -18,7 +18,8 @@ from tests.pipeline.kit import Kit, plugin
 
 
 def deciding(event: Any, ctx: Any) -> list[Any]:
-    return [Decide(kind="seen", outcome=event.type, summary=event.record_id, rule="test", inputs={"unit": ctx.unit.slug})]
+    unit = {"unit": ctx.unit.slug}
+    return [Decide(kind="seen", outcome=event.type, summary=event.record_id, rule="test", inputs=unit)]
 
 
 def statuses(kit: Kit, name: str) -> list[str]:
@@ -142,7 +143,8 @@ def test_a_plugin_switched_off_between_deciding_and_writing_has_no_effect(databa
             kit.switch("default", "alpha", on=False)
         return deciding(event, ctx)
 
-    kit = Kit(database, {"alpha": plugin("alpha", on_lead_created=handler), "beta": plugin("beta", on_lead_created=deciding)})
+    alpha, beta = plugin("alpha", on_lead_created=handler), plugin("beta", on_lead_created=deciding)
+    kit = Kit(database, {"alpha": alpha, "beta": beta})
     if not database.is_sqlite:
         kit.switch("default", "alpha", on=False)
     kit.send("lead.created", "L1")
@@ -350,10 +352,8 @@ def test_a_quote_without_an_industry_goes_to_the_unit_of_its_lead(database: Data
 def test_a_result_that_is_no_effect_costs_the_delivery_and_nothing_else(
     database: Database, result: Any, said: str
 ) -> None:
-    kit = Kit(
-        database,
-        {"bad": plugin("bad", on_lead_created=lambda event, ctx: result), "good": plugin("good", on_lead_created=deciding)},
-    )
+    bad = plugin("bad", on_lead_created=lambda event, ctx: result)
+    kit = Kit(database, {"bad": bad, "good": plugin("good", on_lead_created=deciding)})
     kit.send("lead.created", "L1")
     kit.drain()
     [failed] = kit.rows(tables.deliveries, tables.deliveries.c.plugin == "bad")
@@ -364,9 +364,16 @@ def test_a_result_that_is_no_effect_costs_the_delivery_and_nothing_else(
 def test_reasons_and_inputs_are_kept_with_the_decision(database: Database) -> None:
     def handler(event: Any, ctx: Any) -> list[Any]:
         return [
-            Decide(kind="grade", outcome="A", summary="优质线索", rule="grades.A", reasons=(Reason("展会来源", 10, "source"),),
-                   inputs={"budget": event.record.budget}, near_misses=("再少 3 分为 B",))
-        ]  # fmt: skip
+            Decide(
+                kind="grade",
+                outcome="A",
+                summary="优质线索",
+                rule="grades.A",
+                reasons=(Reason("展会来源", 10, "source"),),
+                inputs={"budget": event.record.budget},
+                near_misses=("再少 3 分为 B",),
+            )
+        ]
 
     kit = Kit(database, {"alpha": plugin("alpha", on_lead_created=handler)})
     kit.send("lead.created", "L1", budget="120000.00")

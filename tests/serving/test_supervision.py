@@ -91,10 +91,14 @@ def test_a_plugin_that_takes_its_worker_down_is_quarantined_and_costs_nobody_els
         assert {row[0] for row in server.rows(bad)} <= {"retryable", "quarantined"}
         assert server.post("lead.created", "later", name="fine")[0] == 202
         server.until(
-            lambda: server.rows("SELECT status FROM deliveries WHERE record_id = 'later' ORDER BY plugin")
-            == [("completed",), ("quarantined",), ("completed",)]
-            or server.rows("SELECT plugin, status FROM deliveries WHERE record_id = 'later' AND plugin = 'misbehaving'")
-            == [("misbehaving", "quarantined")],
+            lambda: (
+                server.rows("SELECT status FROM deliveries WHERE record_id = 'later' ORDER BY plugin")
+                == [("completed",), ("quarantined",), ("completed",)]
+                or server.rows(
+                    "SELECT plugin, status FROM deliveries WHERE record_id = 'later' AND plugin = 'misbehaving'"
+                )
+                == [("misbehaving", "quarantined")]
+            ),
             "later events of the plugin are kept",
         )
         assert server.stop() == 0

@@ -34,9 +34,7 @@ def show_version(connection: Connection, number: int) -> dict[str, Any]:
 def list_quarantines(connection: Connection, units: frozenset[str] | None = None) -> list[dict[str, Any]]:
     """Return the plugins that crashed in a unit, the active quarantines first."""
     statement = sa.select(quarantines).where(*only_units(quarantines.c.unit, units))
-    rows = connection.execute(
-        statement.order_by(quarantines.c.active.desc(), quarantines.c.unit, quarantines.c.plugin)
-    )
+    rows = connection.execute(statement.order_by(quarantines.c.active.desc(), quarantines.c.unit, quarantines.c.plugin))
     return [dict(row._mapping) for row in rows]
 
 

@@ -47,9 +47,7 @@ def standing(connection: Connection) -> Standing:
         accepted=_count(connection, events, accepted),
         oldest_accepted_at=connection.execute(oldest).scalar_one_or_none(),
         deliveries=found,
-        outbox=_count(
-            connection, outbox, status_in(outbox.c.status, OutboxStatus.AVAILABLE, OutboxStatus.RETRYABLE)
-        ),
+        outbox=_count(connection, outbox, status_in(outbox.c.status, OutboxStatus.AVAILABLE, OutboxStatus.RETRYABLE)),
         timers=_count(connection, timers, status_in(timers.c.status, TimerStatus.PENDING)),
         quarantines=_count(connection, quarantines, quarantines.c.active.is_(True)),
         config_version=int(connection.execute(sa.select(sa.func.max(config_versions.c.number))).scalar_one() or 0),

@@ -39,9 +39,7 @@ def list_decisions(
         value = getattr(chosen, name)
         if value is not None:
             statement = statement.where(decisions.c[name] == value)
-    rows, following = newest_first(
-        connection, "decisions", statement, decisions.c.id, cursor=cursor, limit=limit
-    )
+    rows, following = newest_first(connection, "decisions", statement, decisions.c.id, cursor=cursor, limit=limit)
     return Page([decision_json(row) for row in rows], following)
 
 

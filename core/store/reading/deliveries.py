@@ -56,9 +56,7 @@ def list_deliveries(
     if chosen.event is not None:
         number = sa.select(events.c.seq).where(events.c.id == chosen.event).scalar_subquery()
         statement = statement.where(deliveries.c.event_seq == number)
-    rows, following = newest_first(
-        connection, "deliveries", statement, deliveries.c.id, cursor=cursor, limit=limit
-    )
+    rows, following = newest_first(connection, "deliveries", statement, deliveries.c.id, cursor=cursor, limit=limit)
     return Page(deliveries_json(connection, rows), following)
 
 

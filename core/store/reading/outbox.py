@@ -40,9 +40,7 @@ class MessageFilter:
     units: frozenset[str] | None = None
 
 
-def list_messages(
-    connection: Connection, chosen: MessageFilter, *, cursor: str | None = None, limit: int = 50
-) -> Page:
+def list_messages(connection: Connection, chosen: MessageFilter, *, cursor: str | None = None, limit: int = 50) -> Page:
     """Return the messages that fit, newest first."""
     statement = sa.select(outbox).where(*only_units(outbox.c.unit, chosen.units))
     if chosen.status is not None:

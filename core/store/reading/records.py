@@ -141,9 +141,7 @@ def list_leads(
     if place is not None:
         at = from_micros(min(place[0], to_micros(_FAR)))
         behind = sa.tuple_(records.c.source, records.c.record_id) > sa.tuple_(*map(sa.literal, place[1:]))
-        statement = statement.where(
-            sa.or_(records.c.updated_at < at, sa.and_(records.c.updated_at == at, behind))
-        )
+        statement = statement.where(sa.or_(records.c.updated_at < at, sa.and_(records.c.updated_at == at, behind)))
     rows = connection.execute(
         statement.order_by(records.c.updated_at.desc(), records.c.source, records.c.record_id).limit(limit + 1)
     ).fetchall()
@@ -194,4 +192,3 @@ def _lead(row: Any, grade: Any) -> dict[str, Any]:
         "created_at": row.created_at,
         "updated_at": row.updated_at,
     }
-

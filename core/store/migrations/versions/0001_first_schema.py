@@ -118,9 +118,7 @@ def upgrade() -> None:
         ["kind", "record_id", "source", "plugin", "unit"],
         unique=False,
         sqlite_where=sa.text("status IN ('available', 'quarantined', 'retryable', 'scheduled', 'waiting')"),
-        postgresql_where=sa.text(
-            "status IN ('available', 'quarantined', 'retryable', 'scheduled', 'waiting')"
-        ),
+        postgresql_where=sa.text("status IN ('available', 'quarantined', 'retryable', 'scheduled', 'waiting')"),
     )
     op.create_table(
         "event_keys",
@@ -265,9 +263,7 @@ def upgrade() -> None:
         comment="what plugins set on records; folded with the events it rebuilds a record as of any event",
         sqlite_autoincrement=True,
     )
-    op.create_index(
-        "ix_record_updates_record", "record_updates", ["kind", "record_id", "source", "id"], unique=False
-    )
+    op.create_index("ix_record_updates_record", "record_updates", ["kind", "record_id", "source", "id"], unique=False)
     op.create_table(
         "records",
         sa.Column("source", sa.Text(), nullable=False),
