@@ -67,7 +67,7 @@ def call_plugin(
         now=now,
         session=session,
         records=records,
-        log=_log.bind(event=event.id, unit=unit.slug, plugin=plugin.name),
+        log=_log.bind(event_id=event.id, unit=unit.slug, plugin=plugin.name),
     )
     effects: list[Effect] = []
     slot.begin(call, limit_s)

@@ -13,15 +13,16 @@ from sqlalchemy.engine import Connection
 
 from core.host.plugin import Plugin
 from core.model.errors import StorageUnavailable
-from core.model.outcomes import DeliveryStatus
+from core.model.outcomes import ATTENTION, DeliveryStatus
 from core.pipeline.completion import Written
 from core.pipeline.dispatch import ConfigurationSource, Dispatcher, Redo
 from core.pipeline.driver_locks import Fenced, Share, take_lease
 from core.pipeline.quarantine import record_crash, release_lifted, release_overdue
 from core.pipeline.slot import Call, CallSlot
 from core.pipeline.wake import Bell
+from core.store.columns import status_in
 from core.store.database import Database
-from core.store.tables import ATTENTION, deliveries, status_in
+from core.store.tables import deliveries
 from core.time.clock import Clock
 
 IDLE_S = 0.5
@@ -91,8 +92,14 @@ class Worker:
             with self.database.write() as connection:
                 limit = self.configurations.current(connection).dispatch.crashes_to_quarantine
                 active = record_crash(connection, call, how, self.clock.now(), limit=limit)
-            _log.error("plugin_took_worker_down", unit=call.unit, plugin=call.plugin, event=call.event_id, how=how,
-                       quarantined=active)  # fmt: skip
+            _log.error(
+                "plugin_took_worker_down",
+                unit=call.unit,
+                plugin=call.plugin,
+                event_id=call.event_id,
+                how=how,
+                quarantined=active,
+            )
             dispatcher.one_at_a_time = 2
             dispatcher.crashed = frozenset({(call.event_id, call.plugin)})
         return dispatcher

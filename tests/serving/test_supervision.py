@@ -104,6 +104,27 @@ def test_a_plugin_that_takes_its_worker_down_is_quarantined_and_costs_nobody_els
         assert server.stop() == 0
 
 
+@pytest.mark.parametrize("way", ["hang", "exit"])
+def test_the_event_that_took_the_worker_down_is_named_and_only_its_delivery_waits(
+    tmp_path: Path, plugins: Path, sqlite_url: str, way: str
+) -> None:
+    with served(tmp_path, sqlite_url, plugins=plugins) as server:
+        _, answer = server.post("lead.created", "culprit", name=way)
+        assert server.post("lead.created", "innocent", name="fine")[0] == 202
+        server.until(
+            lambda: server.rows(
+                "SELECT status FROM deliveries WHERE plugin = 'misbehaving' AND record_id = 'innocent'"
+            ) == [("completed",)],
+            "the other record of the same plugin is handled",
+        )  # fmt: skip
+        assert server.rows("SELECT crashes, active, event_id FROM quarantines") == [(1, 0, answer["event_ids"][0])]
+        culprit = server.rows("SELECT status, attempts FROM deliveries WHERE plugin = 'misbehaving' AND attempts > 0"
+                              " AND record_id = 'culprit'")  # fmt: skip
+        assert culprit == [("retryable", 1)]
+        assert '"event":"plugin_took_worker_down"' in server.log.read_text().replace(" ", "")
+        assert "child_failed" not in server.log.read_text()
+
+
 @pytest.mark.parametrize("child", ["web", "worker-0", "courier"])
 def test_a_killed_process_is_replaced_at_once(tmp_path: Path, sqlite_url: str, plugins: Path, child: str) -> None:
     with served(tmp_path, sqlite_url, plugins=plugins) as server:
