@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -32,7 +34,6 @@ class Lengths:
     burst_s: float
     backlog: int
     latency_s: float
-    alone: bool
 
 
 @dataclass(slots=True)
@@ -79,15 +80,31 @@ class Bench:
         """Measure the database alone."""
         self.figures.add("commits_per_s", raw_commits(self.url, self.folder, seconds))
 
-    def acknowledge(self, seconds: float, connections: int, *, figure: str = "ack") -> None:
+    def acknowledge(self, seconds: float, connections: int) -> None:
         """Post as fast as the connections allow, with dispatch running beside it, then let the backlog go."""
         cpu = Cpu(self.server)
         answer = _all_accepted(blast(Options(self.server.port, self.name(), connections, seconds=seconds)))
-        self.figures.add(f"{figure}_per_s", answer["per_s"])
-        self.figures.add(f"{figure}_p99_ms", answer["ack_p99_ms"])
-        self.figures.add(f"{figure}_cpu_us", cpu.used()["web"] / answer["sent"] * 1e6)
-        if figure == "ack":
-            self.drain()
+        self.figures.add("ack_per_s", answer["per_s"])
+        self.figures.add("ack_p99_ms", answer["ack_p99_ms"])
+        self.figures.add("ack_cpu_us", cpu.used()["web"] / answer["sent"] * 1e6)
+        self.drain()
+
+    def acknowledge_alone(self, seconds: float, connections: int) -> None:
+        """Acknowledge under the conditions of the no-op: the worker is stopped meanwhile, then dispatches it all."""
+        self.drain()
+        time.sleep(0.05)  # an idle worker holds no lock; one in the middle of a commit would
+        worker = self.server.pid_of("worker")
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            cpu = Cpu(self.server)
+            answer = _all_accepted(blast(Options(self.server.port, self.name(), connections, seconds=seconds)))
+            used = cpu.used()["web"]
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        self.figures.add("alone_per_s", answer["per_s"])
+        self.figures.add("alone_p99_ms", answer["ack_p99_ms"])
+        self.figures.add("alone_cpu_us", used / answer["sent"] * 1e6)
+        self.drain()
 
     def end_to_end(self, count: int) -> None:
         """Post `count` events and wait until every effect is committed: from the first POST to the last commit."""
