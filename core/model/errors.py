@@ -139,3 +139,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ` Did you mean "x"?` for the nearest known word, or an empty string when none is near."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f' Did you mean "{near[0]}"?' if near else ""
+
+
+def printable(value: object, *, before: str = "", longest: int = 2000) -> str:
+    """Return what a plugin said as text that every database can hold, even when it cannot say anything."""
+    try:
+        text = str(value)
+    except Exception:
+        text = "(an error whose text cannot be had)"
+    return (before + text).replace("\x00", "\ufffd").encode("utf-8", "replace").decode()[:longest]

@@ -61,6 +61,11 @@ OPEN_DELIVERY = frozenset(
 )
 CLAIMABLE_DELIVERY = frozenset({DeliveryStatus.AVAILABLE, DeliveryStatus.SCHEDULED, DeliveryStatus.RETRYABLE})
 
+ATTENTION = frozenset(
+    {DeliveryStatus.DISCARDED, DeliveryStatus.QUARANTINED, DeliveryStatus.WAITING, DeliveryStatus.CANCELLED}
+)
+"""The states of a delivery that somebody may want to look at."""
+
 _FINAL = frozenset(DeliveryStatus) - OPEN_DELIVERY
 _D = DeliveryStatus
 DELIVERY_STEPS: dict[DeliveryStatus, frozenset[DeliveryStatus]] = {

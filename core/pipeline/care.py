@@ -8,9 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.model.errors import OutriggerError
+from core.model.errors import OutriggerError, printable
 from core.model.outcomes import DeliveryStatus
-from core.pipeline.handler import Outcome, printable
+from core.pipeline.handler import Outcome
 from core.pipeline.plan import Surroundings
 from core.pipeline.recorder import About, Rows, gather
 from core.pipeline.work import DeliveryWork, RecordWork

@@ -13,7 +13,8 @@ from sqlalchemy.engine import Connection
 from core.model.outcomes import CLAIMABLE_DELIVERY, EventStatus
 from core.pipeline.driver_locks import Share, lock_lanes
 from core.pipeline.work import RecordKey, record_key
-from core.store.tables import deliveries, events, status_in
+from core.store.columns import status_in
+from core.store.tables import deliveries, events
 
 WINDOW = 4
 """How many rows are looked at for each one that is wanted, since only one of each record is taken."""

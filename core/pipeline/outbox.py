@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from core.egress import http
 from core.host.settings import Configuration
+from core.model.errors import printable
 from core.model.outcomes import OutboxStatus
 from core.pipeline.backoff import outbox_delay
 from core.pipeline.receivers import Receiver, address_of
@@ -40,7 +41,6 @@ _RESULT = (
         sent_at=sa.bindparam("at"),
     )
 )
-
 
 
 @dataclass(slots=True)
@@ -135,7 +135,7 @@ class Sender:
             return self._try(row, configuration)
         except Exception as error:
             # One message that cannot even be tried must not end the thread that sends all the others.
-            return self._failed(row, f"{type(error).__name__}: {error}"[:500], is_final=False, wait_s=None)
+            return self._failed(row, printable(error, before=f"{type(error).__name__}: "), is_final=False, wait_s=None)
 
     def _try(self, row: Any, configuration: Configuration) -> dict[str, Any]:
         now = self.clock.now()
@@ -171,4 +171,5 @@ class Sender:
 def _result(
     row: Any, status: OutboxStatus, tries: int, due: datetime, why: str | None, at: datetime | None = None
 ) -> dict[str, Any]:
-    return {"message": row.seq, "new_status": status.value, "tries": tries, "due": due, "why": why, "at": at}
+    said = printable(why) if why else None
+    return {"message": row.seq, "new_status": status.value, "tries": tries, "due": due, "why": said, "at": at}

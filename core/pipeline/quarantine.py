@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.model.outcomes import DeliveryStatus
+from core.model.outcomes import ATTENTION, DeliveryStatus
 from core.pipeline.backoff import delivery_delay
 from core.pipeline.slot import Call
-from core.store.tables import ATTENTION, deliveries, quarantines, status_in
+from core.store.columns import status_in
+from core.store.tables import deliveries, quarantines
 
 FORGET_AFTER = timedelta(hours=1)
 """A crash this long after the one before starts the count anew."""

@@ -17,7 +17,8 @@ from core.model.outcomes import OutboxStatus
 from core.model.versions import version_key
 from core.store.tables import outbox
 
-_WAITING = sa.text("status IN ('available', 'retryable')")
+_WAITING = sa.text("status IN ('available', 'retryable') AND target = 'inbox'")
+"""The words of the partial index, so that messages that wait for a receiver cost a look for follow-ups nothing."""
 
 _SENT = (
     sa.update(outbox)
@@ -41,17 +42,14 @@ class FollowUps:
 
 def has_follow_ups(connection: Connection, now: datetime) -> bool:
     """Whether a follow-up event waits."""
-    statement = sa.select(outbox.c.seq).where(_WAITING, outbox.c.due_at <= now, outbox.c.target == "inbox").limit(1)
+    statement = sa.select(outbox.c.seq).where(_WAITING, outbox.c.due_at <= now).limit(1)
     return connection.execute(statement).first() is not None
 
 
 def find_follow_ups(connection: Connection, now: datetime, *, limit: int = 200) -> FollowUps:
     """Find follow-up events that wait, oldest first."""
     statement = (
-        sa.select(outbox)
-        .where(_WAITING, outbox.c.due_at <= now, outbox.c.target == "inbox")
-        .order_by(outbox.c.due_at, outbox.c.seq)
-        .limit(limit)
+        sa.select(outbox).where(_WAITING, outbox.c.due_at <= now).order_by(outbox.c.due_at, outbox.c.seq).limit(limit)
     )
     if connection.dialect.name == "postgresql":
         statement = statement.with_for_update(skip_locked=True)

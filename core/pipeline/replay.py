@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,12 +16,18 @@ from sqlalchemy.engine import Connection
 
 from core.host.plugin import Plugin
 from core.host.settings import Configuration
-from core.model.errors import Conflict, InvalidRequest, ItemRejected, NotFound, did_you_mean
-from core.model.events import event_id
-from core.model.inbound import InboundEvent, InboundItem
+from core.model.errors import Conflict, InvalidRequest, NotFound, did_you_mean
 from core.model.outcomes import EventStatus
-from core.pipeline.inbox import store
 from core.pipeline.listening import hears
+from core.pipeline.replay_rejected import (
+    NO_ADAPTERS,
+    Remap,
+    accept_mapped,
+    count_reasons,
+    is_of_rejected,
+    map_again,
+    map_batch,
+)
 from core.pipeline.replay_rows import earlier_generations, replayed_delivery
 from core.store.database import Database
 from core.store.reading.events import EventFilter
@@ -31,8 +37,7 @@ from core.time.clock import Clock
 BATCH = 250
 MAX_SET = 100_000
 
-Remap = Callable[[str, str, Mapping[str, str]], InboundItem]
-"""Maps what a source once sent again: (source, raw body, headers) -> item."""
+__all__ = ["Estimate", "Remap", "Replayed", "Replayer", "is_of_rejected"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class Replayed:
     deliveries: list[int] = field(default_factory=list)  # ids of the new deliveries
     accepted: list[str] = field(default_factory=list)  # ids of rejected events that map now
     still_rejected: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)  # why those still do not map, and how many of them each
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +103,7 @@ class Replayer:
 
     def estimate(self, chosen: EventFilter, *, plugin: str | None = None, up_to: int | None = None) -> Estimate:
         """Count what replaying the set would do; writes nothing."""
-        if plugin is not None:
-            self._known_plugin(plugin)
+        self._check_set(chosen, plugin)
         with self.database.read() as connection:
             if up_to is None:
                 up_to = connection.execute(sa.select(sa.func.max(events.c.seq))).scalar() or 0
@@ -109,12 +114,14 @@ class Replayer:
                 number += len(rows)
                 for row in rows:
                     by_type[row.type] = by_type.get(row.type, 0) + 1
+                if number > MAX_SET:
+                    raise InvalidRequest(f"More than {MAX_SET} events fit; narrow the filter and replay in parts.")
+                if is_of_rejected(chosen):
+                    continue  # who will get them is known when they map
                 earlier = earlier_generations(connection, [row.seq for row in rows])
                 for row in rows:
                     for name, _ in self._audience(row, earlier.get(row.seq, (0, frozenset()))[1], plugin, chosen.units):
                         by_plugin[name] = by_plugin.get(name, 0) + 1
-                if number > MAX_SET:
-                    raise InvalidRequest(f"More than {MAX_SET} events fit; narrow the filter and replay in parts.")
         return Estimate(
             events=number,
             deliveries=sum(by_plugin.values()),
@@ -134,6 +141,8 @@ class Replayer:
     ) -> Replayed:
         """Replay the set the estimate counted, oldest first; `progress` is told (events done, events in all).
 
+        Of a set of rejected events each is mapped again on its own; those that do not map stay as they are.
+
         Raises Conflict, before anything is written, when the set is another one by now.
         """
         fresh = self.estimate(chosen, plugin=plugin, up_to=confirmed.up_to)
@@ -148,11 +157,16 @@ class Replayer:
                 rows = self._batch(connection, chosen, after, confirmed.up_to)
                 if not rows:
                     break
-                done = self._add(connection, rows, plugin, outward, chosen.units)
+                if is_of_rejected(chosen):
+                    accepted, reasons = map_batch(connection, self.remap, rows, self.clock.now())
+                    total.accepted += accepted
+                    total.still_rejected += sum(reasons.values())
+                    count_reasons(total.reasons, reasons)
+                else:
+                    total.deliveries += self._add(connection, rows, plugin, outward, chosen.units).deliveries
                 self._notify(connection)
             after = rows[-1].seq
             total.events += len(rows)
-            total.deliveries += done.deliveries
             self.wake()
             progress(total.events, confirmed.events)
         return total
@@ -167,12 +181,8 @@ class Replayer:
 
     def _batch(self, connection: Connection, chosen: EventFilter, after: int, up_to: int) -> Sequence[Any]:
         # Only dispatched events can be dispatched again; skipped ones started nothing and start nothing now.
-        statement = sa.select(events).where(
-            *chosen.conditions(),
-            events.c.status == EventStatus.DISPATCHED.value,
-            events.c.seq > after,
-            events.c.seq <= up_to,
-        )
+        meant = replace(chosen, status=chosen.status or EventStatus.DISPATCHED.value)
+        statement = sa.select(events).where(*meant.conditions(), events.c.seq > after, events.c.seq <= up_to)
         return connection.execute(statement.order_by(events.c.seq).limit(BATCH)).fetchall()
 
     def _add(
@@ -226,25 +236,22 @@ class Replayer:
         who = f"The plugin {plugin} is not" if plugin else "No plugin is"
         return f"{who} switched on for {row.type} in unit {row.unit}, so there is nothing to replay."
 
-    def _map_again(self, connection: Connection, row: Any) -> Replayed:
+    def _check_set(self, chosen: EventFilter, plugin: str | None) -> None:
+        """Check that a set can be replayed at all. Raises InvalidRequest or Conflict."""
+        if plugin is not None:
+            self._known_plugin(plugin)
+        if chosen.status not in (None, EventStatus.DISPATCHED, EventStatus.REJECTED):
+            raise InvalidRequest("Only dispatched and rejected events can be replayed.")
+        if not is_of_rejected(chosen):
+            return
         if self.remap is None:
-            raise Conflict("Rejected events are mapped again by the server; this process has no adapters.")
-        kept = json.loads(row.raw or "{}")
-        item = self.remap(row.source, str(kept.get("raw", "")), dict(kept.get("headers") or {}))
-        if not isinstance(item, InboundEvent):
-            raise ItemRejected(f"It still does not map: {item.reason}", errors=[dict(e) for e in item.errors])
-        identity = event_id(item.source, item.dedupe_key)
-        if identity == row.id:
-            # It is accepted now, so it gets its place behind everything that was accepted before now.
-            connection.execute(sa.delete(events).where(events.c.seq == row.seq))
-        else:
-            connection.execute(
-                sa.update(events)
-                .where(events.c.seq == row.seq)
-                .values(status=EventStatus.SKIPPED.value, status_reason=f"mapped later, as {identity}")
-            )
-        stored = store(connection, [item], self.clock.now())
-        return Replayed(events=1, accepted=list(stored.ids))
+            raise Conflict(NO_ADAPTERS)
+        if plugin is not None:
+            raise InvalidRequest("A rejected event that maps now goes to every plugin, so none can be named.")
+
+    def _map_again(self, connection: Connection, row: Any) -> Replayed:
+        item = map_again(self.remap, row)
+        return Replayed(events=1, accepted=accept_mapped(connection, row, item, self.clock.now()))
 
     def _notify(self, connection: Connection) -> None:
         if not self.database.is_sqlite:

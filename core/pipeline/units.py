@@ -49,11 +49,20 @@ def _fits(unit: UnitSettings, snapshot: Mapping[str, Any]) -> str:
         return ""
     found = []
     for field, values in unit.match.items():
-        value = snapshot.get(field)
-        if value is None:
-            extra = snapshot.get("extra")
-            value = extra.get(field) if isinstance(extra, Mapping) else None
+        value = _value(snapshot, field)
         if not isinstance(value, str) or value.strip().casefold() not in {item.casefold() for item in values}:
             return ""
         found.append(f"{field} is {value}")
     return ", ".join(found)
+
+
+def _value(snapshot: Mapping[str, Any], field: str) -> Any:
+    """Return a canonical field, or for `extra.<name>` a field that only the CRM has.
+
+    A name without `extra.` is looked up there too: versions applied before it was asked for still hold.
+    """
+    value = snapshot.get(field)
+    if value is not None:
+        return value
+    extra = snapshot.get("extra")
+    return extra.get(field.removeprefix("extra.")) if isinstance(extra, Mapping) else None

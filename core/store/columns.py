@@ -44,3 +44,10 @@ class JsonColumn(sa.TypeDecorator[Any]):
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         """Decode the text; numbers come back as int and float."""
         return None if value is None else json.loads(value)
+
+
+def status_in(*statuses: str) -> sa.TextClause:
+    """Return the condition of a partial index; a query must hold the same words, or SQLite does not use the index."""
+    if len(statuses) == 1:
+        return sa.text(f"status = '{statuses[0]}'")
+    return sa.text("status IN ({})".format(", ".join(f"'{status}'" for status in sorted(statuses))))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3 as stdlib_sqlite3
+import time
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -17,13 +18,17 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.pool import QueuePool
 
 from core.model.errors import ConfigurationRefused, StorageUnavailable
-from core.store.faults import is_storage_fault
+from core.store.faults import storage_fault
+from core.store.refusals import refusal
 from core.store.turnstile import Turnstile
 
 try:
     import pysqlite3.dbapi2 as bundled_sqlite3
 except ImportError:  # no wheel for this platform: the system's SQLite, with a rollback journal where it is affected
     bundled_sqlite3 = None
+
+JOURNAL_WAIT_S = 30.0
+"""How long to try to set the journal mode of a database that others use at this moment."""
 
 WAL_SAFE_SINCE = (3, 51, 3)
 """SQLite 3.7.0 to 3.51.2 can lose committed WAL frames in a race at a WAL reset; from here on it is mended."""
@@ -60,9 +65,13 @@ class Database:
             self._turnstile = Turnstile(self.url.database + ".turn", wait_s=lock_wait_s)
             self.engine = self._sqlite_engine(pool_size)
         elif self.dialect == "postgresql":
+            self.url = self.url.set(drivername="postgresql+psycopg")  # the one driver there is, whatever was written
             self.engine = self._postgresql_engine(pool_size)
         else:
-            raise ConfigurationRefused(f'Outrigger keeps its data in SQLite or PostgreSQL, not in "{self.dialect}".')
+            near = " Write postgresql+psycopg:// instead." if self.dialect == "postgres" else ""
+            raise ConfigurationRefused(
+                f'Outrigger keeps its data in SQLite or PostgreSQL, not in "{self.dialect}".{near}'
+            )
 
     @property
     def is_sqlite(self) -> bool:
@@ -76,9 +85,9 @@ class Database:
             connection = sqlite_module().connect(
                 self.url.database, isolation_level=None, check_same_thread=False, timeout=30, cached_statements=512
             )
-            connection.execute(f"PRAGMA journal_mode={mode}")
+            in_force = _set_journal(connection, mode)
             # A rollback journal commits by unlinking a file, which is durable only when its folder is synced too.
-            connection.execute(f"PRAGMA synchronous={'FULL' if mode == 'wal' else 'EXTRA'}")
+            connection.execute(f"PRAGMA synchronous={'FULL' if in_force == 'wal' else 'EXTRA'}")
             connection.execute("PRAGMA foreign_keys=ON")
             connection.execute("PRAGMA cache_size=-32000")
             connection.execute("PRAGMA temp_store=MEMORY")
@@ -92,7 +101,7 @@ class Database:
 
     def _postgresql_engine(self, pool_size: int) -> Engine:
         engine = sa.create_engine(
-            self.url.set(drivername="postgresql+psycopg"), pool_size=pool_size, max_overflow=32, pool_pre_ping=True,
+            self.url, pool_size=pool_size, max_overflow=32, pool_pre_ping=True,
             pool_recycle=1800,
         )  # fmt: skip
 
@@ -151,9 +160,12 @@ class Database:
         try:
             yield
         except sa.exc.DBAPIError as error:
-            if not (isinstance(error, (sa.exc.OperationalError, sa.exc.InterfaceError)) or is_storage_fault(error)):
+            culprit = storage_fault(error)
+            # A plain DatabaseError, none of its kinds, is how SQLite says that a file is damaged or is no database.
+            is_no_statement = isinstance(error, (sa.exc.OperationalError, sa.exc.InterfaceError))
+            if culprit is None and not is_no_statement and type(error) is not sa.exc.DatabaseError:
                 raise
-            raise StorageUnavailable(f"The database refused: {_first_line(error)}") from error
+            raise StorageUnavailable(refusal(culprit or error)) from error
 
     def settings(self) -> dict[str, str]:
         """Read back what durability rests on: version, journal mode and synchronous or synchronous_commit."""
@@ -178,12 +190,27 @@ class Database:
             self._turnstile.close()
 
 
+def _set_journal(connection: Any, mode: str) -> str:
+    """Set the journal mode unless it is set, and return the one in force: a file system may not allow a WAL.
+
+    Several processes that open a new database at once want to change it at once, and all but one are told "locked";
+    SQLite does not wait for the others here, so this does.
+    """
+    give_up_at = time.monotonic() + JOURNAL_WAIT_S
+    while True:
+        now = str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+        if now == mode:
+            return now
+        try:
+            return str(connection.execute(f"PRAGMA journal_mode={mode}").fetchone()[0])
+        except sqlite_module().OperationalError:
+            if time.monotonic() > give_up_at:
+                raise
+            time.sleep(0.005)
+
+
 def _end(connection: Connection) -> None:
     """Roll back what the driver still has open; SQLAlchemy does not know of the BEGIN we sent ourselves."""
     driver = connection.connection.driver_connection
     if driver is not None and getattr(driver, "in_transaction", False):
         driver.rollback()
-
-
-def _first_line(error: sa.exc.DBAPIError) -> str:
-    return str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__

@@ -13,8 +13,23 @@ _STATEMENT_CLASSES = ("22", "23", "42", "54")
 
 def is_storage_fault(error: BaseException | None) -> bool:
     """Whether the database could not serve at all (away, full, locked, cut off), so that trying later makes sense."""
-    if not isinstance(error, sa.exc.DBAPIError):
-        return False
+    return storage_fault(error) is not None
+
+
+def storage_fault(error: BaseException | None) -> sa.exc.DBAPIError | None:
+    """Return the error by which the database said that it cannot serve, or None.
+
+    What the error came from counts too: after a full disk SQLite has undone the whole transaction by itself, and all
+    one hears of it is that the savepoint to return to is gone.
+    """
+    while error is not None:
+        if isinstance(error, sa.exc.DBAPIError) and _cannot_serve(error):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _cannot_serve(error: sa.exc.DBAPIError) -> bool:
     if error.connection_invalidated:
         return True
     if not isinstance(error, (sa.exc.OperationalError, sa.exc.InterfaceError)):

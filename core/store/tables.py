@@ -6,15 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from core.model.outcomes import (
-    CLAIMABLE_DELIVERY,
-    OPEN_DELIVERY,
-    DeliveryStatus,
-    EventStatus,
-    OutboxStatus,
-    TimerStatus,
-)
-from core.store.columns import BigId, InstantColumn, JsonColumn
+from core.model.outcomes import ATTENTION, CLAIMABLE_DELIVERY, OPEN_DELIVERY, EventStatus, OutboxStatus, TimerStatus
+from core.store.columns import BigId, InstantColumn, JsonColumn, status_in
 
 metadata = sa.MetaData(
     naming_convention={
@@ -31,19 +24,6 @@ Kind = sa.types.TypeEngine[Any] | type[sa.types.TypeEngine[Any]]
 def _column(name: str, kind: Kind, **options: object) -> sa.Column[object]:
     options.setdefault("nullable", False)
     return sa.Column(name, kind, **options)  # type: ignore[arg-type]
-
-
-def status_in(*statuses: str) -> sa.TextClause:
-    """Return the condition of a partial index; a query must hold the same words, or SQLite does not use the index."""
-    if len(statuses) == 1:
-        return sa.text(f"status = '{statuses[0]}'")
-    return sa.text("status IN ({})".format(", ".join(f"'{status}'" for status in sorted(statuses))))
-
-
-ATTENTION = frozenset(
-    {DeliveryStatus.DISCARDED, DeliveryStatus.QUARANTINED, DeliveryStatus.WAITING, DeliveryStatus.CANCELLED}
-)
-"""The states of a delivery that somebody may want to look at."""
 
 
 def _partial(name: str, *columns: str, where: sa.TextClause) -> sa.Index:
@@ -238,6 +218,12 @@ outbox = sa.Table(
     _column("sent_at", InstantColumn, nullable=True),
     sa.UniqueConstraint("id"),
     _partial("ix_outbox_due", "due_at", "seq", where=status_in(OutboxStatus.AVAILABLE, OutboxStatus.RETRYABLE)),
+    _partial(
+        "ix_outbox_follow_ups",
+        "due_at",
+        "seq",
+        where=sa.text("status IN ('available', 'retryable') AND target = 'inbox'"),
+    ),
     _partial("ix_outbox_discarded", "seq", where=status_in(OutboxStatus.DISCARDED)),
     sa.Index("ix_outbox_record", "kind", "record_id", "source"),
     sqlite_autoincrement=True,

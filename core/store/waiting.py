@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.outcomes import OPEN_DELIVERY, DeliveryStatus
-from core.store.tables import deliveries, status_in
+from core.store.columns import status_in
+from core.store.tables import deliveries
 
 
 def release(connection: Connection, delivery: Mapping[str, Any], now: datetime) -> int:

@@ -20,7 +20,8 @@ from waitress.task import ThreadedTaskDispatcher
 
 from core.model.errors import StorageUnavailable
 from core.model.inbound import Accepted, InboundItem
-from core.pipeline.inbox import TOO_MANY, GroupCommit, InboxWriter, Waiting
+from core.pipeline.group_commit import TOO_MANY, GroupCommit, InboxWriter, Waiting
+from core.web.refusals import Refusals
 
 MAX_GROUP = 128
 MAX_PARKED = 2_000
@@ -45,8 +46,15 @@ class _Group:
 class AcknowledgingDispatcher(ThreadedTaskDispatcher):
     """Waitress's task dispatcher, but for webhooks: those are served in groups by the event loop, at each `turn`."""
 
-    def __init__(self, group_commit: GroupCommit, writer: InboxWriter, is_full: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        group_commit: GroupCommit,
+        writer: InboxWriter,
+        is_full: Callable[[], bool],
+        refusals: Refusals | None = None,
+    ) -> None:
         super().__init__()
+        self._refusals = refusals
         self._group_commit = group_commit
         self._writer = writer
         self._is_full = is_full
@@ -67,11 +75,21 @@ class AcknowledgingDispatcher(ThreadedTaskDispatcher):
     def add_task(self, task: Any) -> None:
         """Take a channel whose next request is complete."""
         request = task.requests[0] if getattr(task, "requests", None) else None
+        if request is not None and request.error:
+            self._note_refusal(task, request)
         if request is None or request.error or not request.path.startswith(WEBHOOKS):
             super().add_task(task)
             return
         self._channels.append(task)
         self._wake_loop()
+
+    def _note_refusal(self, channel: Any, request: Any) -> None:
+        """Write down a webhook that the server itself refuses, before the app sees it: it is far too large, mostly."""
+        path, error = getattr(request, "path", None) or "", request.error
+        if self._refusals is None or not path.startswith(WEBHOOKS):
+            return
+        code = "webhook.too_large" if error.code == 413 else "bad_request"
+        self._refusals.note(path, status=error.code, code=code, reason=f"{error.reason}", client=channel.addr[0])
 
     def accept(self, items: Sequence[InboundItem]) -> Accepted:
         """Store the items durably: with its group when called by the event loop, else through the writer thread."""

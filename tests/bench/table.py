@@ -46,10 +46,9 @@ def print_tables(benches: Sequence[Bench], common: Figures) -> None:
               f"{common.get(f'{name}_p99_ms'):.1f} ms, {common.get(f'{name}_cpu_us'):.0f} µs per request")  # fmt: skip
     for bench in benches:
         figures = bench.figures
-        alone = figures.get("alone_per_s")
+        alone, busy = figures.get("alone_per_s"), figures.get("ack_per_s")
         print(
-            f"{bench.kind}: acknowledged / no-op view = {alone / no_op:.2f} "
-            f"({figures.get('ack_per_s') / no_op:.2f} while dispatching), / bare = {alone / bare:.2f}; / raw commits of one row = "
-            f"{alone / figures.get('commits_per_s'):.2f} "
+            f"{bench.kind}: acknowledged / no-op view = {alone / no_op:.2f} ({busy / no_op:.2f} while dispatching), "
+            f"/ bare = {alone / bare:.2f}; / raw commits of one row = {alone / figures.get('commits_per_s'):.2f} "
             "(waiting requests share a commit, so a slow disk brings it above 1 and a fast one below)"
         )

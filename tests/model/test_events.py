@@ -65,7 +65,7 @@ def test_an_example_is_what_a_crm_may_send(name: str) -> None:
     assert validate_record(event.kind, event.data) == event.data
     record = builder_for(KINDS[event.kind])(event.data)
     assert record.id == fields["id"]
-    unmapped = set(fields) - {field for field in KINDS[event.kind].__dataclass_fields__}
+    unmapped = set(fields) - set(KINDS[event.kind].__dataclass_fields__)
     assert not unmapped, "an example shows the vocabulary; what it does not know belongs into its extra"
 
 
@@ -91,7 +91,9 @@ def test_an_unknown_type_is_refused_with_the_nearest_one() -> None:
         kind_of("complaint.opend")
 
 
-@pytest.mark.parametrize("name", ["timer.due", "record.unit_changed", "lead_scoring.graded", "lead", "", "lead.created "])
+@pytest.mark.parametrize(
+    "name", ["timer.due", "record.unit_changed", "lead_scoring.graded", "lead", "", "lead.created "]
+)
 def test_a_crm_may_send_canonical_types_alone(name: str) -> None:
     with pytest.raises(ItemRejected, match="no event type a CRM may send"):
         kind_of(name)

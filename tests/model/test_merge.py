@@ -29,7 +29,9 @@ def plain(state: RecordState) -> dict[str, Any]:
 
 VALUES = st.sampled_from([None, "甲", "乙", "丙"])
 MEMBERS = st.dictionaries(st.sampled_from(["name", "phone", "a.b", "*"]), VALUES, max_size=2)
-ACTIVITY = st.fixed_dictionaries({"type": st.sampled_from(["visit", "call"]), "at": st.sampled_from(["2026-01", "2026-02"])})
+ACTIVITY = st.fixed_dictionaries(
+    {"type": st.sampled_from(["visit", "call"]), "at": st.sampled_from(["2026-01", "2026-02"])}
+)
 DATA = st.fixed_dictionaries(
     {"id": st.just("L1")},
     optional={
@@ -86,11 +88,7 @@ def test_changed_names_exactly_the_fields_whose_value_is_another_now(
     after = merge(before, data, f"v{version + 1:020d}", completeness="full")
     names = set(before.snapshot) | set(after.state.snapshot)
     absent = object()
-    differing = {
-        name
-        for name in names
-        if before.snapshot.get(name, absent) != after.state.snapshot.get(name, absent)
-    }
+    differing = {name for name in names if before.snapshot.get(name, absent) != after.state.snapshot.get(name, absent)}
     assert after.changed == differing
 
 

@@ -38,7 +38,10 @@ SCALARS = (
 )
 VALUES = st.recursive(
     SCALARS,
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["name", "type", "at", "price"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["name", "type", "at", "price"]), inner, max_size=3)
+    ),
     max_leaves=5,
 )
 ALL = sorted({name for kind in KINDS for name in known_fields(kind)} | {"unknown", "颜色"})
@@ -59,12 +62,12 @@ def outcome(kind: str, data: dict[str, Any]) -> Any:
 def test_the_schema_and_the_validation_take_and_refuse_the_same(kind: str, body: dict[str, Any], ident: Any) -> None:
     data = {**body, "id": ident}
     wanted = outcome(kind, data)
-    try:
-        checked = validate_record(kind, data)
-    except ItemRejected as refused:
-        assert isinstance(wanted, set)
-        assert {error["path"].split(".")[1] for error in refused.errors} == wanted
+    if isinstance(wanted, set):
+        with pytest.raises(ItemRejected) as refused:
+            validate_record(kind, data)
+        assert {error["path"].split(".")[1] for error in refused.value.errors} == wanted
         return
+    checked = validate_record(kind, data)
     unmapped = {key for key in data if key not in known_fields(kind)}
     extra = checked.pop("extra", None)
     wanted_extra = wanted.pop("extra", None)
@@ -105,7 +108,23 @@ def test_money_is_kept_to_the_last_digit(sent: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "sent", ["1e999999", "NaN", "Infinity", "-Infinity", "12,50", "¥12", "", "1" * 25, "0." + "1" * 25, True, [], {}, 1.5, "9" * 5000]
+    "sent",
+    [
+        "1e999999",
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "12,50",
+        "¥12",
+        "",
+        "1" * 25,
+        "0." + "1" * 25,
+        True,
+        [],
+        {},
+        1.5,
+        "9" * 5000,
+    ],
 )
 def test_what_is_no_exact_amount_is_refused(sent: Any) -> None:
     with pytest.raises(ItemRejected) as refused:
@@ -161,7 +180,13 @@ def test_every_fault_is_named_with_its_path() -> None:
     with pytest.raises(ItemRejected) as refused:
         validate_record("quote", {"amount": "x", "lead_time_days": "soon", "lines": [{"quantity": "many"}, 5]})
     paths = {error["path"] for error in refused.value.errors}
-    assert paths == {"quote.id", "quote.amount", "quote.lead_time_days", "quote.lines.0.quantity", "quote.lines.1._schema"}
+    assert paths == {
+        "quote.id",
+        "quote.amount",
+        "quote.lead_time_days",
+        "quote.lines.0.quantity",
+        "quote.lines.1._schema",
+    }
 
 
 @pytest.mark.parametrize("ident", ["", "a\nb", "a\x00", "x" * 201, None, 1.5, [], {}, True])
@@ -176,7 +201,7 @@ def test_a_number_as_an_id_is_taken_as_text() -> None:
 
 def test_a_plugin_sets_known_fields_alone() -> None:
     assert check_fields("lead", {"score": 88, "grade": "A"}) == {"score": 88, "grade": "A"}
-    with pytest.raises(ItemRejected, match='no field "scor" to set. Did you mean "score"'):
+    with pytest.raises(ItemRejected, match=r'no field "scor" to set\. Did you mean "score"'):
         check_fields("lead", {"scor": 1})
     with pytest.raises(ItemRejected, match='no field "id" to set'):
         check_fields("lead", {"id": "2"})

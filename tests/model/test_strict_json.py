@@ -133,7 +133,10 @@ def test_random_pieces_of_json_give_a_value_or_a_refusal(text: str) -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abc铝", max_size=4), inner, max_size=4),
     max_leaves=12,
 )

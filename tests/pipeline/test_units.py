@@ -80,7 +80,9 @@ def test_a_follow_up_event_goes_to_the_unit_of_its_record(database: Database) ->
     assert seen == [("lead.created", "packaging"), ("alpha.noted", "packaging")]
 
 
-def test_a_source_of_one_unit_decides_before_everything_else(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_of_one_unit_decides_before_everything_else(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kit = Kit(database, {"alpha": plugin("alpha", on_event=lambda event, ctx: [])})
     current = kit.current
 

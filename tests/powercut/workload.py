@@ -21,7 +21,7 @@ from core.host.plugin import Plugin
 from core.host.settings import Configuration, DispatchSettings, PluginSetting, SourceSettings, UnitSettings
 from core.model.inbound import inbound_event
 from core.pipeline.dispatch import Dispatcher
-from core.pipeline.inbox import GroupCommit, InboxWriter
+from core.pipeline.group_commit import GroupCommit, InboxWriter
 from core.store import database as database_module
 from core.store.database import Database
 from core.store.migrate import migrate

@@ -28,7 +28,8 @@ class Standing:
 
 def status_in(column: sa.ColumnElement[object], *statuses: str) -> sa.ColumnElement[bool]:
     """Compare with constants in the words of the partial indexes; a bound value would keep SQLite from using them."""
-    return column.in_([sa.literal_column(f"'{status}'") for status in sorted(statuses)])
+    constants: list[sa.ColumnClause[object]] = [sa.literal_column(f"'{status}'") for status in sorted(statuses)]
+    return column.in_(constants) if len(constants) > 1 else column == constants[0]
 
 
 def standing(connection: Connection) -> Standing:

@@ -235,6 +235,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("status IN ('available', 'retryable')"),
         postgresql_where=sa.text("status IN ('available', 'retryable')"),
     )
+    op.create_index(
+        "ix_outbox_follow_ups",
+        "outbox",
+        ["due_at", "seq"],
+        unique=False,
+        sqlite_where=sa.text("status IN ('available', 'retryable') AND target = 'inbox'"),
+        postgresql_where=sa.text("status IN ('available', 'retryable') AND target = 'inbox'"),
+    )
     op.create_index("ix_outbox_record", "outbox", ["kind", "record_id", "source"], unique=False)
     op.create_table(
         "quarantines",

@@ -1,0 +1,174 @@
+"""Migrations: what they build is what the code expects; twice or at once they do no more than once."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from core.store.database import Database
+from core.store.migrate import CORE_VERSIONS, migrate, pending
+from core.store.tables import metadata
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A plugin that owns a table."""
+
+    name: str
+    folder: Path
+
+
+FIRST = '''"""The first table."""
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{name}_0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade():
+    op.create_table("{name}_rows", sa.Column("id", sa.Integer, primary_key=True))
+'''
+
+BROKEN = '''"""A migration that fails half way."""
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{name}_0002"
+down_revision = "{name}_0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade():
+    op.create_table("{name}_more", sa.Column("id", sa.Integer, primary_key=True))
+    raise RuntimeError("half way")
+'''
+
+
+@pytest.fixture
+def empty(database_url: str) -> Iterator[Database]:
+    opened = Database(database_url)
+    yield opened
+    opened.close()
+
+
+def owner(tmp_path: Path, name: str = "alpha", *texts: str) -> Owner:
+    versions = tmp_path / name / "migrations" / "versions"
+    versions.mkdir(parents=True)
+    for number, text in enumerate(texts or (FIRST,), 1):
+        (versions / f"{number:04d}.py").write_text(text.format(name=name))
+    return Owner(name, tmp_path / name)
+
+
+def tables_of(database: Database) -> set[str]:
+    with database.read() as connection:
+        return set(sa.inspect(connection).get_table_names())
+
+
+def test_the_migrated_schema_is_the_one_the_code_describes(database: Database) -> None:
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "compare_type": True,
+                "include_object": lambda item, name, kind, reflected, other: name != CORE_VERSIONS,
+            },
+        )
+        assert compare_metadata(context, metadata) == []
+
+
+def _indexes(connection: sa.Connection) -> dict[str, str]:
+    if connection.dialect.name == "sqlite":
+        rows = connection.exec_driver_sql(
+            "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+        )
+    else:
+        rows = connection.exec_driver_sql(
+            "SELECT indexname, regexp_replace(indexdef, 'ON [a-z0-9_]+\\.', 'ON ') FROM pg_indexes"
+            " WHERE schemaname = current_schema()"
+        )
+    return {str(name): " ".join(str(text).split()) for name, text in rows if CORE_VERSIONS not in str(name)}
+
+
+def test_partial_indexes_have_the_same_conditions_in_both(database: Database, tmp_path: Path) -> None:
+    with database.engine.connect() as connection:
+        migrated = _indexes(connection)
+        if database.is_sqlite:
+            other = sa.create_engine(f"sqlite:///{tmp_path}/described.sqlite3")
+            metadata.create_all(other)
+            with other.connect() as described:
+                assert migrated == _indexes(described)
+            other.dispose()
+            return
+        connection.rollback()
+        with connection.begin():
+            for table in [*metadata.tables, CORE_VERSIONS]:
+                connection.exec_driver_sql(f"DROP TABLE {table}")
+            metadata.create_all(connection)
+            assert migrated == _indexes(connection)
+
+
+def test_migrating_twice_is_migrating_once(empty: Database, tmp_path: Path) -> None:
+    plugins = [owner(tmp_path)]
+    assert pending(empty, plugins)[0].startswith("core:") and "alpha:alpha_0001" in pending(empty, plugins)
+    first = migrate(empty, plugins)
+    assert first == [*(item for item in first if item.startswith("core:")), "alpha:alpha_0001"]
+    assert migrate(empty, plugins) == [] and pending(empty, plugins) == []
+
+
+def test_a_plugin_has_versions_of_its_own(empty: Database, tmp_path: Path) -> None:
+    migrate(empty, [])
+    assert migrate(empty, [owner(tmp_path, "beta"), owner(tmp_path, "alpha")]) == ["alpha:alpha_0001", "beta:beta_0001"]
+    assert {"alpha_rows", "alpha_alembic_version", "beta_rows", "beta_alembic_version"} <= tables_of(empty)
+
+
+def test_a_migration_that_fails_leaves_nothing_of_its_owner_and_all_of_the_others(
+    empty: Database, tmp_path: Path
+) -> None:
+    good, bad = owner(tmp_path, "alpha"), owner(tmp_path, "beta", FIRST, BROKEN)
+    with pytest.raises(RuntimeError, match="half way"):
+        migrate(empty, [good, bad])
+    assert "alpha_rows" in tables_of(empty) and "events" in tables_of(empty)
+    assert not {name for name in tables_of(empty) if name.startswith("beta_")}
+    assert pending(empty, [good, bad]) == ["beta:beta_0001", "beta:beta_0002"]
+
+
+def test_a_plugin_without_migrations_is_passed_over(empty: Database, tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    migrate(empty, [Owner("plain", tmp_path / "plain")])
+    assert "plain_alembic_version" not in tables_of(empty)
+
+
+def _migrate(url: str, ready: Any, done: Any) -> None:
+    try:
+        database = Database(url)
+        ready.wait()
+        done.put(migrate(database, []))
+        database.close()
+    except BaseException as error:  # so that the test says what happened, and does not wait for an answer
+        done.put([repr(error)])
+        raise
+
+
+def test_two_processes_that_migrate_at_once_do_it_once(empty: Database, database_url: str) -> None:
+    context = multiprocessing.get_context("spawn")
+    ready, done = context.Barrier(2), context.Queue()
+    processes = [context.Process(target=_migrate, args=(database_url, ready, done)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    answers = sorted([done.get(timeout=60), done.get(timeout=60)], key=len)
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert answers[0] == [] and answers[1][0].startswith("core:")
