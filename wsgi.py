@@ -14,6 +14,7 @@ from core.host.settings import SourceSettings
 from core.model.errors import UnknownSource
 from core.model.inbound import InboundItem, RejectedItem
 from core.time.clock import Clock
+from webhooks.secret_forms import check_secret
 
 HERE = Path(__file__).resolve().parent
 
@@ -22,7 +23,8 @@ def assembly() -> Assembly:
     """Return the parts that live outside of core."""
     return Assembly(
         plugin_roots=(HERE / "plugins",),
-        adapters={name: adapter.check_options for name, adapter in webhooks.ADAPTERS.items()},
+        check_source=webhooks.check_source,
+        check_secret=check_secret,
         blueprint_factory=webhooks.blueprint,
         remap_factory=remapper,
     )

@@ -34,9 +34,9 @@ from core.model.records import (
     TimerDue,
     UnitChange,
 )
+from core.pipeline.commands import Command, Desk, current_desk
 from core.store.columns import InstantColumn, JsonColumn
 from core.web.auth import actor, allowed_units, require
-from core.pipeline.commands import Command, Desk, current_desk
 
 if TYPE_CHECKING:
     from core.web.parsing import Blueprint

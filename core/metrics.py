@@ -23,6 +23,10 @@ events_total = Counter(
     "outrigger_events_total", "Events by source and result: accepted, duplicate, rejected.", ["source", "result"],
     registry=REGISTRY,
 )  # fmt: skip
+refusals_total = Counter(
+    "outrigger_webhook_refusals_total", "Webhook requests refused, by source (or unknown) and code.",
+    ["source", "code"], registry=REGISTRY,
+)  # fmt: skip
 deliveries_total = Counter(
     "outrigger_deliveries_total", "Deliveries by unit, plugin and outcome.", ["unit", "plugin", "outcome"],
     registry=REGISTRY,
@@ -65,6 +69,11 @@ def on_event_rejected(sender: str, *, count: int = 1, **_: Any) -> None:
     events_total.labels(sender, "rejected").inc(count)
 
 
+def on_webhook_refused(sender: str, *, code: str, **_: Any) -> None:
+    """Count a refused webhook request."""
+    refusals_total.labels(sender, code).inc()
+
+
 def on_delivery_completed(sender: str, *, plugin: str, seconds: float | None = None, **_: Any) -> None:
     """Count a completed delivery and the time its handler took."""
     deliveries_total.labels(sender, plugin, "completed").inc()
@@ -102,6 +111,7 @@ def connect_observers() -> None:
     signals.event_accepted.connect(on_event_accepted)
     signals.event_duplicated.connect(on_event_duplicated)
     signals.event_rejected.connect(on_event_rejected)
+    signals.webhook_refused.connect(on_webhook_refused)
     signals.delivery_completed.connect(on_delivery_completed)
     signals.delivery_failed.connect(on_delivery_failed)
     signals.delivery_discarded.connect(on_delivery_discarded)

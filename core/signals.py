@@ -16,6 +16,9 @@ _signals = Namespace()
 event_accepted = _signals.signal("event_accepted", doc="Values: `type`, `count`. New events are on disk.")
 event_duplicated = _signals.signal("event_duplicated", doc="Values: `count`. Known events came again.")
 event_rejected = _signals.signal("event_rejected", doc="Values: `count`. Authentic items did not map and were kept.")
+webhook_refused = _signals.signal(
+    "webhook_refused", doc="Values: `code`, `status`. A webhook request was refused; the sender may be `unknown`."
+)
 delivery_completed = _signals.signal(
     "delivery_completed", doc="Values: `plugin`, `event_id`, `seconds`. A handler's effects are committed."
 )

@@ -5,17 +5,22 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from core.host.settings import SourceSettings
 from core.model import strict_json
 from core.model.errors import ConfigurationRefused, ItemRejected, OutriggerError, UnreadableBody
 from core.model.inbound import Accepted, InboundEvent, InboundItem, RejectedItem, body_digest
+from core.model.instants import format_instant, from_micros
 from core.model.schemas import canonical_json
+from core.model.versions import version_key
 
 MAX_ITEMS = 1_000
 """How many items one body may hold; the busiest known sender puts a hundred into one."""
+
+FUTURE = timedelta(days=1)
+"""How far ahead of the receiving a sender's time may lie; a local time read in a wrong zone is off by less."""
 
 Fault = dict[str, str]
 """What is wrong with one option: its `path` below `options`, and a `message` to a person."""
@@ -159,7 +164,9 @@ class Adapter(ABC):
     def item(self, part: Any, request: InboundRequest, payload: bytes | None = None) -> InboundItem:
         """Map one item, or make it a RejectedItem with the reason; `payload` is its text where known."""
         try:
-            return self.event(part, request)
+            event = self.event(part, request)
+            check_times(event, request.received_at)
+            return event
         except ItemRejected as error:
             return self._rejected(part, error, request, payload)
         except OutriggerError:
@@ -219,6 +226,24 @@ class Adapter(ABC):
             type=self.type_of(part),
             headers=headers,
         )
+
+
+def check_times(event: InboundEvent, received_at: datetime) -> None:
+    """Refuse a time from the far future. Raises ItemRejected.
+
+    What happened "next year" would supersede everything that really happens until then, and so freeze its record.
+    """
+    latest = received_at + FUTURE
+    if event.occurred_at > latest:
+        said, what = event.occurred_at, "It says that it happened at"
+    elif event.version > version_key(latest, latest) and event.version.startswith("t"):
+        said, what = from_micros(int(event.version[1:])), "Its version is the time"
+    else:
+        return
+    raise ItemRejected(
+        f"{what} {format_instant(said)}, which is more than a day after it was received"
+        f" ({format_instant(received_at)}). Set the sender's clock or time zone right."
+    )
 
 
 class KeptHeaders:

@@ -65,7 +65,10 @@ class Receiver:
         settings = configured.get(slug)
         if settings is None:
             self._bound.pop(slug, None)
-            raise UnknownSource(f'No source "{slug[:80]}" is configured.{did_you_mean(slug[:80], configured)}')
+            refusal = UnknownSource(f'No source "{slug[:80]}" is configured.')
+            # Whoever asks here is a stranger, so which names there are is for the log alone.
+            refusal.add_note(did_you_mean(slug[:80], configured).strip())
+            raise refusal
         known = self._bound.get(slug)
         if known is None or (known.settings is not settings and known.settings != settings):
             known = self._bound[slug] = BoundSource(settings, self._resolve)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Request, Response, request
+from flask import Blueprint, Request, Response, g, request
 from werkzeug.exceptions import ClientDisconnected, MethodNotAllowed, RequestEntityTooLarge
 
 from core.model.errors import (
@@ -14,7 +14,7 @@ from core.model.errors import (
 from core.time.clock import Clock
 from webhooks.adapter import Adapter, InboundRequest, Reply
 from webhooks.door import put_door, refused_at_door
-from webhooks.receiving import Accept, Receiver, Resolve, Sources
+from webhooks.receiving import Accept, BoundSource, Receiver, Resolve, Sources
 
 RETRY_AFTER_S = 5
 
@@ -49,10 +49,17 @@ def blueprint(
             remote_addr=incoming.remote_addr or "",
         )
 
+    def bind(slug: str) -> BoundSource:
+        try:
+            return receiver.bind(slug)
+        except OutriggerError as error:
+            g.webhook_refusal = error
+            raise
+
     @pages.route("/webhooks/<source>", methods=["POST"], provide_automatic_options=False)
     def receive(source: str) -> Response:
         """Take one request of a CRM."""
-        bound = receiver.bind(source)
+        bound = bind(source)
         incoming = current_request()
         try:
             refused_at_door(incoming.environ)
@@ -62,17 +69,21 @@ def blueprint(
             answer = shaped(bound.adapter, error)
         return respond(answer)
 
-    @pages.route("/webhooks/<source>", methods=["GET", "OPTIONS"], provide_automatic_options=False)
+    @pages.route(
+        "/webhooks/<source>", methods=["GET", "OPTIONS", "PUT", "PATCH", "DELETE"], provide_automatic_options=False
+    )
     def greet(source: str) -> Response:
-        """Answer a sender that checks the address before it uses it."""
-        bound = receiver.bind(source)
+        """Answer a sender that checks the address before it uses it; refuse what no sender does."""
+        bound = bind(source)
+        if request.method not in ("GET", "HEAD", "OPTIONS"):
+            raise MethodNotAllowed(valid_methods=methods_of(bound.adapter))
         message = inbound(source, current_request(), b"")
         try:
             answer = bound.adapter.handshake(message, bound.secrets(message.received_at))
         except OutriggerError as error:
             answer = shaped(bound.adapter, error)
         if answer is None:
-            raise MethodNotAllowed(valid_methods=["POST"])
+            raise MethodNotAllowed(valid_methods=methods_of(bound.adapter))
         return respond(answer)
 
     @pages.after_request
@@ -91,8 +102,18 @@ def current_request() -> Request:
     return incoming
 
 
+def methods_of(adapter: Adapter) -> list[str]:
+    """Return the methods that a source's address knows: a sender without a handshake only posts."""
+    has_handshake = type(adapter).handshake is not Adapter.handshake
+    return ["GET", "HEAD", "OPTIONS", "POST"] if has_handshake else ["POST"]
+
+
 def shaped(adapter: Adapter, error: OutriggerError) -> Reply:
-    """Return the adapter's own answer to an error, or raise the error with the status the adapter picks."""
+    """Return the adapter's own answer to an error, or raise the error with the status the adapter picks.
+
+    The refusal is noted for whoever writes down what was refused, since an answer of the adapter's own hides it.
+    """
+    g.webhook_refusal = error
     answer = adapter.refuse(error)
     if isinstance(answer, Reply):
         return answer

@@ -17,6 +17,7 @@ from core.host.applying import Applied, apply, drift, rollback
 from core.host.configuration import resolve
 from core.host.toml_document import read_text
 from core.model.errors import ConfigurationRefused
+from core.model.instants import format_instant
 
 config = click.Group("config", help="plugins.toml as desired state: check, apply, look back, go back.")
 
@@ -72,7 +73,7 @@ def show(session: Session, as_json: bool) -> None:
     print_fields(
         [
             ("version", found.number),
-            ("applied", f"{found.applied_at.isoformat()} by {found.applied_by}"),
+            ("applied", f"{format_instant(found.applied_at)} by {found.applied_by}"),
             ("origin", found.origin),
             ("reason", found.reason),
             ("file", difference.text),

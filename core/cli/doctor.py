@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import click
+import sqlalchemy as sa
 
 from core.cli import findings
 from core.cli.findings import Finding
+from core.cli.output import as_letter
 from core.cli.printing import command, print_json, safe
 from core.cli.session import Session
+from core.model.errors import OutriggerError
 
 _root = click.Group("operate")
 
@@ -34,13 +37,22 @@ def doctor(session: Session, as_json: bool) -> None:
 
 
 def examine(session: Session) -> list[Finding]:
-    """Return every finding; a check that cannot be made says so and does not hide the others."""
+    """Return every finding; a check that cannot be made says so and does not hide the others.
+
+    Several checks may meet the same obstacle, such as a database that is away: it is told once.
+    """
     found: list[Finding] = []
+    told: set[str] = set()
     for check in findings.CHECKS:
         try:
             found += check(session)
         except Exception as error:
             # The doctor looks at broken installations: whatever a check meets is a finding, not its own end.
-            name = check.__name__.replace("_", " ")
-            found.append(Finding("fail", name, f"could not be examined: {type(error).__name__}: {error}"))
+            if isinstance(error, (OutriggerError, sa.exc.DBAPIError)):
+                detail = as_letter(error).message
+            else:
+                detail = f"could not be examined: {type(error).__name__}: {error}"
+            if not any(detail in before for before in told):
+                found.append(Finding("fail", check.__name__.replace("_", " "), detail))
+        told |= {item.detail for item in found}
     return found

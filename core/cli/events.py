@@ -14,7 +14,8 @@ from core.cli.sending import send_standard
 from core.model import strict_json
 from core.model.errors import InvalidRequest, UnreadableBody
 from core.model.outcomes import EventStatus
-from core.pipeline.replay import Replayed
+from core.pipeline.replay import Replayed, is_of_rejected
+from core.pipeline.undelivered import add_not_delivered
 from core.store.reading.events import EventFilter, list_events, show_event
 
 events = click.Group("events", help="Facts the CRMs told us: send one, list, show, replay.")
@@ -89,13 +90,17 @@ def show(ctx: click.Context, event_id: str, as_json: bool) -> None:
     """Show one event with everything that came of it."""
     with session(ctx).database.read() as connection:
         event = show_event(connection, event_id)
+        add_not_delivered(connection, [event], replayer(ctx).plugins())
     if as_json:
         print_json(event)
         return
-    lists = ("deliveries", "decisions", "messages", "follow_ups", "errors")
+    lists = ("deliveries", "not_delivered", "decisions", "messages", "follow_ups", "errors")
     print_fields((name.replace("_", " "), value) for name, value in event.items() if name not in lists)
     _section("Faults", event["errors"], ("path", "message"))
     _section("Deliveries", event["deliveries"], ("id", "plugin", "unit", "standing", "attempts", "reason"))
+    if event["not_delivered"]:
+        click.echo("\nNot delivered")
+        print_fields((item["plugin"], item["reason"]) for item in event["not_delivered"])
     _section("Decisions", event["decisions"], ("id", "plugin", "decision", "outcome", "summary"))
     _section("Messages", event["messages"], ("id", "effect", "target", "status", "attempts", "reason"))
     _section("Follow-ups", event["follow_ups"], ("id", "type", "status"))
@@ -115,6 +120,11 @@ def _section(title: str, rows: list[dict[str, Any]], columns: tuple[str, ...]) -
 @click.option("--record", help="… of this record, written kind/id")
 @click.option("--since", type=INSTANT, help="… accepted at or after this instant")
 @click.option("--until", type=INSTANT, help="… accepted before this instant.")
+@click.option(
+    "--status",
+    type=click.Choice([EventStatus.DISPATCHED.value, EventStatus.REJECTED.value]),
+    help="`rejected`: map rejected events again; those that map are accepted as new events.",
+)
 @click.option("--plugin", help="Only this plugin.")
 @click.option("--outward", is_flag=True, help="Let the replay's messages leave the house.")
 @click.option("--yes", is_flag=True, help="Run a set without asking after the estimate.")
@@ -129,10 +139,12 @@ def replay(
     as_json: bool,
     **filters: Any,
 ) -> None:
-    """Dispatch one stored event again, or a filtered set after an estimate."""
+    """Dispatch one stored event again, or a filtered set after an estimate; map rejected ones again."""
     has_filter = any(value is not None for value in filters.values())
     if (event_id is not None) == has_filter:
-        raise click.UsageError("Name one event, or say by --type, --source, --unit, --record, --since which ones.")
+        raise click.UsageError(
+            "Name one event, or say by --type, --source, --unit, --record, --since, --status which ones."
+        )
     work = replayer(ctx)
     if event_id is not None:
         _report(work.replay_event(event_id, plugin=plugin, outward=outward), as_json)
@@ -148,7 +160,7 @@ def replay(
     }
     if not as_json:
         print_fields((name.replace("_", " "), value) for name, value in summary.items())
-    if not found.deliveries:
+    if not (found.events if is_of_rejected(chosen) else found.deliveries):
         if as_json:
             print_json({"estimate": summary})
         else:
@@ -158,7 +170,8 @@ def replay(
         if as_json:
             print_json({"estimate": summary})
             return
-        click.confirm(f"Replay {found.events} events now?", abort=True)
+        verb = "Map" if is_of_rejected(chosen) else "Replay"
+        click.confirm(f"{verb} {found.events} events{' again' if verb == 'Map' else ''} now?", abort=True)
     with click.progressbar(length=found.events, label="Replaying", file=sys.stderr) as bar:
 
         def progress(at: int, _total: int) -> None:
@@ -175,8 +188,14 @@ def _report(done: Replayed, as_json: bool) -> None:
                 "events": done.events,
                 "deliveries": [f"dlv_{number}" for number in done.deliveries],
                 "accepted": done.accepted,
+                "still_rejected": done.still_rejected,
+                "reasons": done.reasons,
             }
         )
+    elif done.still_rejected or len(done.accepted) > 1:
+        click.echo(f"{len(done.accepted)} map now and were accepted; {done.still_rejected} are still rejected.")
+        for reason, count in sorted(done.reasons.items(), key=lambda item: -item[1]):
+            click.echo(f"{count:>6}  {safe(reason)}")
     elif done.accepted:
         click.echo(f"It maps now and was accepted: {', '.join(done.accepted)}")
     else:

@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,19 +15,21 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from core.cli.session import Session
-from core.cli.sources import resolves, secret_references
+from core.cli.sources import fitting, resolves
 from core.host.applying import drift
 from core.host.configuration import resolve
 from core.host.discovery import SLOW_IMPORT_S
 from core.host.toml_document import read_text
 from core.host.versions import newest
 from core.model.errors import OutriggerError
+from core.model.instants import format_instant
 from core.store.database import WAL_SAFE_SINCE, journal_mode, sqlite_module
 from core.store.migrate import pending
 from core.store.reading.configuration import list_quarantines
 from core.store.tables import events, leases
 
 LOW_DISK = 0.05
+NO_DISK = 0.01
 CLOCK_TOLERANCE = timedelta(seconds=5)
 STUCK_S = 3.0
 
@@ -72,12 +74,14 @@ def sqlite_version(session: Session) -> list[Finding]:
 def database(session: Session) -> list[Finding]:
     """Reach the database, read back what durability rests on, look for missing migrations, and write."""
     opened = session.unchecked_database
+    if session.is_absent:
+        advice = "run `outrigger migrate` to make it, or set OUTRIGGER_DATABASE_URL to where it is"
+        return [Finding("fail", "database", f"{opened.url.database} does not exist yet", advice)]
     shown = opened.url.render_as_string(hide_password=True)
     try:
         settings = opened.settings()
     except OutriggerError as error:
-        advice = "start the database, or set OUTRIGGER_DATABASE_URL to where it is"
-        return [Finding("fail", "database", f"{shown}: {error.message}", advice)]
+        return [Finding("fail", "database", f"{shown}: {error.message}", "nothing works without it; mend this first")]
     found = [Finding("ok", "database", f"{shown} answers: {settings.pop('database')}")]
     found += [_durable(name, value, is_sqlite=opened.is_sqlite) for name, value in settings.items()]
     missing = pending(opened, list(session.manifests().values()))
@@ -120,17 +124,18 @@ def disk(session: Session) -> list[Finding]:
     if not session.unchecked_database.is_sqlite:
         return []
     folder = Path(str(session.unchecked_database.url.database)).resolve().parent
+    while not folder.exists():
+        folder = folder.parent
     usage = shutil.disk_usage(folder)
     share = usage.free / usage.total
-    text = f"{usage.free / 2**30:.1f} GiB free ({share:.0%}) at {folder}"
+    text = f"{usage.free / 2**30:.1f} GiB free ({share:.1%}) at {folder}"
     if share < LOW_DISK:
-        return [
-            Finding("warn", "disk", text, "free space; a full disk is answered to CRMs with 503 until there is some")
-        ]
+        level: Level = "fail" if share < NO_DISK else "warn"
+        return [Finding(level, "disk", text, "free space; a full disk is answered to CRMs with 503")]
     return [Finding("ok", "disk", text)]
 
 
-def turnstile(session: Session) -> list[Finding]:
+def write_queue(session: Session) -> list[Finding]:
     """Look at the write queue of SQLite: whether a server runs, and whether a writer is stuck in it."""
     if not session.unchecked_database.is_sqlite:
         return []
@@ -140,8 +145,11 @@ def turnstile(session: Session) -> list[Finding]:
         Finding("ok", "server", "a server works on this database" if running else "no server works on this database")
     ]
     if _is_held(Path(f"{base}.turn.write"), patience_s=STUCK_S):
-        advice = "a process may be stopped in the middle of a write; `fuser` on that file names it"
-        detail = f"{base}.turn.write was held by writers for {STUCK_S:.0f} s without a gap"
+        advice = f"a process may be stopped in the middle of a write; `fuser {base}.turn.write` names it"
+        detail = (
+            f"the processes that write take turns by a lock on {base}.turn.write, and for {STUCK_S:.0f} s "
+            "it was never free"
+        )
         return [*found, Finding("warn", "write queue", detail, advice)]
     return [*found, Finding("ok", "write queue", "free")]
 
@@ -190,22 +198,37 @@ def configuration(session: Session) -> list[Finding]:
 
 
 def _core_is_missing(session: Session) -> bool:
-    return any(item.startswith("core:") for item in pending(session.unchecked_database, []))
+    """Whether the tables cannot be looked into; why is told by the check of the database."""
+    try:
+        return session.is_absent or any(item.startswith("core:") for item in pending(session.unchecked_database, []))
+    except OutriggerError:
+        return True
 
 
 def secrets(session: Session) -> list[Finding]:
-    """Read every secret that the version in force refers to; none is shown."""
+    """Read every secret that the version in force refers to and judge its form; none is shown."""
     current = _current(session)
     if current is None:
         return []
-    wanted = [(f"source {item.slug}", name) for item in current.sources.values() for name in secret_references(item)]
-    wanted += [(f"endpoint {item.slug}", item.secret) for item in current.endpoints.values() if item.secret]
     found = []
-    for owner, reference in wanted:
-        answer = resolves(reference)
-        advice = "" if answer["ok"] else "webhooks of this source are refused with 503 until it can be read"
-        found.append(Finding("ok" if answer["ok"] else "fail", f"secret of {owner}", str(answer["detail"]), advice))
+    for source in current.sources.values():
+        advice = "until it is right, webhooks of this source are refused; `outrigger sources test` checks again"
+        for reference in source.secrets:
+            found.append(_secret(f"secret of source {source.slug}", fitting(session, source, reference), advice))
+        for fault in session.assembly.check_source(source):
+            detail = f"{fault['path']}: {fault['message']}"
+            found.append(Finding("fail", f"source {source.slug}", detail, "mend plugins.toml and apply it"))
+    outgoing = [(f"write-back of {item.slug}", item.write_back_secret) for item in current.sources.values()]
+    outgoing += [(f"endpoint {item.slug}", item.secret) for item in current.endpoints.values()]
+    for owner, secret in outgoing:
+        if secret:
+            found.append(_secret(f"secret of {owner}", resolves(secret), "nothing is sent there until it can be read"))
     return found
+
+
+def _secret(what: str, answer: Mapping[str, object], advice: str) -> Finding:
+    is_right = bool(answer["ok"])
+    return Finding("ok" if is_right else "fail", what, str(answer["detail"]), "" if is_right else advice)
 
 
 def _current(session: Session) -> Any:
@@ -248,12 +271,12 @@ def clock(session: Session) -> list[Finding]:
     now = session.clock.now()
     advice = "set the clock and keep it by NTP; signatures are refused and timers fire wrongly on a wrong clock"
     if not 2026 <= now.year <= 2100:
-        return [Finding("fail", "clock", f"it is {now.isoformat()}, which cannot be", advice)]
+        return [Finding("fail", "clock", f"it is {format_instant(now)}, which cannot be", advice)]
     first, second = time.monotonic(), time.monotonic()
     if second < first:
         return [Finding("fail", "clock", "the monotonic clock runs backwards", "restart the machine")]
     if _core_is_missing(session):
-        return [Finding("ok", "clock", now.isoformat())]
+        return [Finding("ok", "clock", format_instant(now))]
     with session.unchecked_database.read() as connection:
         latest = connection.execute(sa.select(events.c.accepted_at).order_by(events.c.seq.desc()).limit(1)).scalar()
         theirs = _database_time(connection)
@@ -261,9 +284,9 @@ def clock(session: Session) -> list[Finding]:
         detail = f"this machine and the database disagree by {abs((theirs - now).total_seconds()):.0f} s"
         return [Finding("fail", "clock", detail, advice)]
     if latest is not None and latest > now + CLOCK_TOLERANCE:
-        detail = f"it is {now.isoformat()}, but an event was accepted at {latest.isoformat()}: the clock went back"
-        return [Finding("warn", "clock", detail, advice)]
-    return [Finding("ok", "clock", now.isoformat())]
+        before = f"an event was accepted at {format_instant(latest)}: the clock went back"
+        return [Finding("warn", "clock", f"it is {format_instant(now)}, but {before}", advice)]
+    return [Finding("ok", "clock", format_instant(now))]
 
 
 def _database_time(connection: sa.Connection) -> datetime | None:
@@ -274,5 +297,5 @@ def _database_time(connection: sa.Connection) -> datetime | None:
 
 
 CHECKS: Sequence[Callable[[Session], list[Finding]]] = (
-    sqlite_version, database, disk, turnstile, configuration, secrets, plugins, clock,
+    database, sqlite_version, disk, write_queue, configuration, secrets, plugins, clock,
 )  # fmt: skip

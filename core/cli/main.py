@@ -10,7 +10,7 @@ from typing import Any
 import click
 import structlog
 
-from core.cli.output import Letter
+from core.cli.output import Letter, as_letter
 from core.cli.session import Session
 from core.host.assembly import Assembly
 from core.host.loading import contribution
@@ -64,11 +64,16 @@ class Root(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. Our own errors become letters, and a plugin's error is not ours to hide."""
+        """Run the command; every error becomes a letter, also one that nobody expected."""
         try:
             return super().invoke(ctx)
         except OutriggerError as error:
             raise Letter(error) from None
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            # The last resort: a hundred lines of trace help nobody at a terminal who did not ask for them.
+            raise Letter(as_letter(error)) from None
         finally:
             if isinstance(ctx.obj, Session):
                 ctx.obj.close()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
+
 import click
 
 from core.cli.output import done
 from core.cli.printing import command, print_json
 from core.cli.session import Session
+from core.host.environment import make_database_folder
+from core.host.plugin import Plugin
+from core.store.database import Database
 from core.store.migrate import migrate as run_migrations
 from core.store.migrate import pending
 
@@ -18,9 +23,9 @@ _root = click.Group("operate")
 @click.pass_obj
 def migrate(session: Session, check: bool, as_json: bool) -> None:
     """Run the migrations of the core and of every installed plugin that are still to run."""
-    database, found = session.unchecked_database, list(session.manifests().values())
+    found = list(session.manifests().values())
     if check:
-        missing = pending(database, found)
+        missing = _pending(session, found)
         if as_json:
             print_json({"pending": missing})
         else:
@@ -28,7 +33,21 @@ def migrate(session: Session, check: bool, as_json: bool) -> None:
         if missing:
             raise click.exceptions.Exit(1)
         return
+    make_database_folder(session.environment.database_url)
+    database = session.unchecked_database
     if not as_json:
         click.echo(f"Migrating {database.url.render_as_string(hide_password=True)}", err=True)
     ran = run_migrations(database, found)
     done(as_json, f"Ran {', '.join(ran)}." if ran else "The database is up to date.", ran=ran)
+
+
+def _pending(session: Session, plugins: list[Plugin]) -> list[str]:
+    """Return what is pending; of a database that is not there yet this is everything, and it is not made for that."""
+    if not session.is_absent:
+        return pending(session.unchecked_database, plugins)
+    with tempfile.TemporaryDirectory(prefix="outrigger-") as folder:
+        empty = Database(f"sqlite:///{folder}/empty.sqlite3", pool_size=1)
+        try:
+            return pending(empty, plugins)
+        finally:
+            empty.close()

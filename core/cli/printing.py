@@ -35,6 +35,16 @@ def command(group: click.Group, name: str) -> Callable[[Callable[..., None]], cl
                 from core.cli.output import Letter  # which itself prints by this module
 
                 raise Letter(error) from None
+            except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+                raise
+            except Exception as error:
+                if not as_json:
+                    raise  # the root makes a letter of it
+                from core.cli.output import as_letter
+
+                letter = as_letter(error)
+                print_json({"code": letter.code, "detail": letter.message, "errors": letter.errors})
+                raise click.exceptions.Exit(1) from None
 
         return group.command(name)(run)
 

@@ -26,11 +26,12 @@ from core.host.settings import Configuration
 from core.host.switches import switch
 from core.host.versions import Configurations
 from core.model.errors import DatabaseNotReady, OutriggerError
+from core.model.inbound import Accepted, InboundItem
 from core.pipeline.completion import Written
 from core.pipeline.courier import Courier
 from core.pipeline.driver_locks import Share
-from core.model.inbound import Accepted, InboundItem
-from core.pipeline.inbox import GroupCommit, InboxWriter, is_backlog_full
+from core.pipeline.group_commit import GroupCommit, InboxWriter
+from core.pipeline.inbox import is_backlog_full
 from core.pipeline.quarantine import lift
 from core.pipeline.supervisor import Start
 from core.pipeline.wake import Bell, listen
@@ -40,6 +41,7 @@ from core.store.migrate import migrate, pending
 from core.time.clock import SystemClock
 from core.web.acknowledging import AcknowledgingDispatcher
 from core.web.app import create_app
+from core.web.refusals import Refusals
 from core.web.server import serve
 from core.web.services import Switch
 
@@ -102,7 +104,8 @@ def prepare(place: Place, *, apply_file: bool) -> None:
 def web(place: Place, bells: Bells, listener: socket.socket, start: Start) -> None:
     """Acknowledge webhooks and answer the API until told to stop."""
     parts = _WebParts(place, bells.ring_workers, start.stopping)
-    dispatcher = AcknowledgingDispatcher(parts.group_commit, parts.writer, parts.watch.is_full)
+    refusals = Refusals(lambda: parts.watch.configuration().sources)
+    dispatcher = AcknowledgingDispatcher(parts.group_commit, parts.writer, parts.watch.is_full, refusals)
     app = parts.app(dispatcher.accept)
     serve(app, listener, dispatcher, stopping=start.stopping, beat=start.slot.beat, finish=parts.writer.close)
 
@@ -168,7 +171,7 @@ class _SchemaCheck:
 
 
 class _Watch:
-    """Looks at the database twice a second, so that requests need not ask: configuration in force, backlog full or not."""
+    """Looks at the database twice a second, so that requests need not ask."""
 
     def __init__(self, database: Database, configurations: Configurations, stopping: Callable[[], bool]) -> None:
         self._database = database

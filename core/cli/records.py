@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from core.cli.parts import paging, session
+from core.cli.parts import paging, replayer, session
 from core.cli.printing import command, print_fields, print_json, print_page, print_table, safe
 from core.model.records import KINDS
+from core.pipeline.undelivered import add_to_journey
 from core.store.reading.decisions import DecisionFilter, list_decisions
 from core.store.reading.journey import show_record
 from core.store.reading.records import list_leads
@@ -33,6 +34,7 @@ def show(ctx: click.Context, kind: str, record_id: str, source: str | None, limi
     """Show a record: its fields and who said them, and its journey as a timeline."""
     with session(ctx).database.read() as connection:
         record = show_record(connection, kind, record_id, source=source, limit=limit)
+        add_to_journey(connection, record["journey"], replayer(ctx).plugins())
     if as_json:
         print_json(record)
         return

@@ -17,6 +17,7 @@ import click
 from sqlalchemy.engine import make_url
 
 from core import log
+from core.cli.output import as_letter, letter_lines
 from core.host.environment import make_database_folder
 from core.model.errors import OutriggerError, StorageUnavailable
 
@@ -171,10 +172,10 @@ def _in_a_child(task: Callable[[], None]) -> None:
         try:
             task()
             code = 0
-        except OutriggerError as error:
-            click.echo(f"{error.message}\n({error.code})", err=True)
-            for fault in error.errors:
-                click.echo(f"  {fault.get('path', '')}: {fault.get('message', '')}", err=True)
+        except Exception as error:
+            # The supervisor only sees an exit code, so whatever it was is told here.
+            for line in letter_lines(as_letter(error)):
+                click.echo(line, err=True)
         finally:
             sys.stdout.flush()
             sys.stderr.flush()

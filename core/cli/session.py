@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from core.host.assembly import Assembly
 from core.host.configuration import Surroundings
 from core.host.discovery import discover_manifests, load_plugins
-from core.host.environment import Environment, make_database_folder, read_environment
+from core.host.environment import Environment, read_environment
 from core.host.plugin import Plugin
 from core.host.settings import Configuration
 from core.host.versions import Configurations
@@ -38,6 +39,11 @@ class Session:
     @cached_property
     def database(self) -> Database:
         """The database, brought to this release's version. Raises DatabaseNotReady when it is not."""
+        if self.is_absent:
+            raise DatabaseNotReady(
+                f"There is no database {self.unchecked_database.url.database} yet; run `outrigger migrate` to make it, "
+                "or set OUTRIGGER_DATABASE_URL to where it is."
+            )
         database = self.unchecked_database
         missing = pending(database, [])
         if missing:
@@ -49,9 +55,14 @@ class Session:
 
     @cached_property
     def unchecked_database(self) -> Database:
-        """The database as it is, migrated or not."""
-        make_database_folder(self.environment.database_url)
+        """The database as it is, migrated or not; ask `is_absent` before reading it."""
         return Database(self.environment.database_url, pool_size=2)
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether this is an SQLite database whose file was not made yet; looking into it would make the file."""
+        opened = self.unchecked_database
+        return opened.is_sqlite and not Path(str(opened.url.database)).exists()
 
     def plugins(self) -> dict[str, Plugin]:
         """Return the plugins with their code; a broken one has its error."""

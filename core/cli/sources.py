@@ -62,26 +62,25 @@ def test(session: Session, name: str, as_json: bool) -> None:
 
 
 def _checks(session: Session, source: SourceSettings) -> list[dict[str, object]]:
-    checks: list[dict[str, object]] = []
-    check = session.assembly.adapters.get(source.adapter)
-    if check is None:
-        near = did_you_mean(source.adapter, session.assembly.adapters)
-        checks.append({"what": "adapter", "ok": False, "detail": f'there is no adapter "{source.adapter}".{near}'})
-    else:
-        faults = [str(item.get("message", item) if isinstance(item, dict) else item) for item in check(source.options)]
-        checks.append({"what": "adapter", "ok": not faults, "detail": "; ".join(faults) or source.adapter})
-    for reference in secret_references(source):
-        checks.append({"what": "secret", **resolves(reference)})
-    if not source.secrets:
-        checks.append(
-            {"what": "secret", "ok": True, "detail": "none is configured; the adapter decides what that means"}
-        )
+    faults = [f"{item['path']}: {item['message']}" for item in session.assembly.check_source(source)]
+    checks: list[dict[str, object]] = [
+        {"what": "adapter", "ok": not faults, "detail": "; ".join(faults) or source.adapter}
+    ]
+    checks += [{"what": "secret", **fitting(session, source, reference)} for reference in source.secrets]
+    if source.write_back_secret:
+        checks.append({"what": "write-back secret", **resolves(source.write_back_secret)})
     return checks
 
 
-def secret_references(source: SourceSettings) -> list[str]:
-    """Return every secret a source refers to."""
-    return [*source.secrets, *([source.write_back_secret] if source.write_back_secret else [])]
+def fitting(session: Session, source: SourceSettings, reference: str) -> dict[str, object]:
+    """Say whether a source's secret can be read here and has a form that its sender's signatures can have."""
+    answer = resolves(reference)
+    if not answer["ok"]:
+        return answer
+    fault = session.assembly.check_secret(source, resolve_secret(reference))
+    if fault is None:
+        return answer
+    return {"ok": False, "detail": f"{reference} can be read, but no signature can ever fit: {fault}"}
 
 
 def resolves(reference: str) -> dict[str, object]:

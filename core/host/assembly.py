@@ -10,9 +10,13 @@ from typing import Any
 from core.host.configuration import Surroundings
 from core.host.environment import Environment, overrides
 from core.host.plugin import Plugin
-from core.host.sections import CheckOptions
+from core.host.sections import CheckSource
+from core.host.settings import SourceSettings
 from core.host.toml_document import parse, read_text
 from core.model.errors import ConfigurationRefused
+
+CheckSecret = Callable[[SourceSettings, bytes], str | None]
+"""Says what is wrong with the form of one of a source's secrets, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,8 @@ class Assembly:
     """The parts that live outside of core. `wsgi.py` builds one, so that core imports neither plugins nor webhooks."""
 
     plugin_roots: tuple[Path, ...]
-    adapters: Mapping[str, CheckOptions]
+    check_source: CheckSource
+    check_secret: CheckSecret
     blueprint_factory: Callable[..., Any]
     remap_factory: Callable[..., Any]
 
@@ -32,7 +37,7 @@ class Assembly:
         self, plugins: Mapping[str, Plugin], environment: Environment, environ: Mapping[str, str] | None = None
     ) -> Surroundings:
         """Return what plugins.toml is checked against."""
-        return Surroundings(plugins, self.adapters, overrides(environ), environment.config_path.name)
+        return Surroundings(plugins, self.check_source, overrides(environ), environment.config_path.name)
 
 
 def configured_directories(config_path: Path) -> tuple[Path, ...]:

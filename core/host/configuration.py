@@ -7,6 +7,7 @@ ConfigurationRefused with every fault; `build(number, resolved, plugins)` makes 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,18 +19,19 @@ from core.host.faults import Faults, unknown_key
 from core.host.plugin import Plugin
 from core.host.plugin_schema import plain
 from core.host.plugin_settings import PluginSections
-from core.host.sections import CheckOptions, SectionChecker
+from core.host.sections import CheckSource, SectionChecker, source_settings
 from core.host.settings import (
     Configuration,
     DispatchSettings,
     EndpointSettings,
     PluginSetting,
-    SourceSettings,
     UnitSettings,
 )
 from core.host.toml_document import parse, put, value_at
 from core.model.errors import ConfigurationRefused
 from core.model.schemas import canonical_json
+
+_UNIT_HEADER = re.compile(r"""^[ \t]*\[[ \t]*units[ \t]*\.[ \t]*["']?([a-z0-9_-]+)["']?[ \t]*\]""", re.MULTILINE)
 
 Resolved = dict[str, Any]
 """A configuration version as JSON values: what the table keeps and what processes without plugins read."""
@@ -37,10 +39,10 @@ Resolved = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What plugins.toml is checked against: the plugins there are, the adapters there are, and the environment."""
+    """What plugins.toml is checked against: the plugins there are, what adapters say of a source, the environment."""
 
     plugins: Mapping[str, Plugin]
-    adapters: Mapping[str, CheckOptions]
+    check_source: CheckSource
     overrides: Mapping[str, Any] = field(default_factory=dict)  # variable -> value, of environment.overrides()
     file_name: str = "plugins.toml"
 
@@ -54,9 +56,10 @@ def resolve(text: str, around: Surroundings, *, switches: Mapping[str, Mapping[s
     faults = Faults()
     overridden = _override(document, around.overrides)
 
-    def place(path: str) -> str:
+    def place(path: str, key: str = "") -> str:
+        """Name the place of a fault; `key` is the key it is about, where that is not the place itself."""
         for dotted, variable in overridden.items():
-            if path in (dotted, variable) or path.startswith(f"{dotted}."):
+            if path in (dotted, variable) or f"{key or path}.".startswith(f"{dotted}."):
                 return f"environment variable {variable}"
         return f"{around.file_name}, {path}" if path else around.file_name
 
@@ -74,7 +77,7 @@ def resolve(text: str, around: Surroundings, *, switches: Mapping[str, Mapping[s
         section = path.partition(".config.")[0] + ".config" if ".config." in path else path.removesuffix(".enabled")
         return f"file: {section}"
 
-    checker = SectionChecker(document, faults, place)
+    checker = SectionChecker(document, faults, place, with_header=set(_UNIT_HEADER.findall(text)))
     units = checker.units()
     sections = PluginSections(document, around.plugins, faults, place, origin)
     of_units = document.get("units", {})
@@ -82,7 +85,7 @@ def resolve(text: str, around: Surroundings, *, switches: Mapping[str, Mapping[s
     resolved: Resolved = {
         "server": checker.server(),
         "dispatch": checker.dispatch(),
-        "sources": checker.sources(units, around.adapters),
+        "sources": checker.sources(units, around.check_source),
         "units": [{"slug": slug, **unit} for slug, unit in units.items()],
         "endpoints": checker.endpoints(),
         "plugins": plugins,
@@ -191,7 +194,7 @@ def build(
     return (
         Configuration(
             number=number,
-            sources={slug: _source(slug, item) for slug, item in resolved["sources"].items()},
+            sources={slug: source_settings(slug, item) for slug, item in resolved["sources"].items()},
             units=units,
             endpoints={slug: EndpointSettings(slug=slug, **item) for slug, item in resolved["endpoints"].items()},
             dispatch=_dispatch(resolved["dispatch"]),
@@ -213,10 +216,6 @@ def _load_config(plugin: Plugin | None, given: Mapping[str, Any]) -> tuple[Any, 
     except Exception as error:
         # Any failure of a plugin's own schema makes that plugin unable to run, and nothing else.
         return None, f"the plugin no longer accepts its stored settings: {error}"
-
-
-def _source(slug: str, item: Mapping[str, Any]) -> SourceSettings:
-    return SourceSettings(slug=slug, **{**item, "secrets": tuple(item["secrets"])})
 
 
 def _dispatch(item: Mapping[str, Any]) -> DispatchSettings:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,11 +16,12 @@ import marshmallow as ma
 
 from core.host.faults import Faults, key_faults
 from core.host.secrets import check_reference
-from core.host.settings import DispatchSettings
+from core.host.settings import DispatchSettings, SourceSettings
+from core.host.unit_schema import UnitSchema
 from core.model.errors import did_you_mean
 
-CheckOptions = Callable[[Mapping[str, Any]], Sequence[Any]]
-"""An adapter's check of a source's options: returns its faults as texts or as `{"path", "message"}`."""
+CheckSource = Callable[[SourceSettings], Sequence[Mapping[str, str]]]
+"""The adapters' check of a source: returns its faults as `{"path", "message"}`, paths as seen from the source."""
 
 DEFAULT_UNIT = "default"
 BY_RULE = "by_rule"
@@ -44,16 +45,6 @@ class Span(ma.fields.Field[float]):
         if seconds <= 0 or seconds > timedelta(days=3650).total_seconds():
             raise ma.ValidationError("A span of time is above zero and below ten years.")
         return seconds
-
-
-class TextList(ma.fields.Field[list[str]]):
-    """One text or a list of texts, none of them empty."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[str]:
-        values = [value] if isinstance(value, str) else value
-        if not isinstance(values, list) or not values or not all(isinstance(v, str) and v.strip() for v in values):
-            raise ma.ValidationError("Must be a text or a list of texts, none of them empty.")
-        return values
 
 
 def _network(value: str) -> None:
@@ -114,14 +105,6 @@ class SourceSchema(ma.Schema):
     options = ma.fields.Dict(keys=ma.fields.String(), load_default=dict)
 
 
-class UnitSchema(ma.Schema):
-    """The keys of [units.<slug>]; its `plugins` are checked with the plugins."""
-
-    title = ma.fields.String(load_default="")
-    match = ma.fields.Dict(keys=ma.fields.String(), values=TextList(), load_default=dict)
-    calendar = ma.fields.String(load_default=None)
-
-
 class EndpointSchema(ma.Schema):
     """The keys of [endpoints.<slug>]."""
 
@@ -129,10 +112,23 @@ class EndpointSchema(ma.Schema):
     secret = ma.fields.String(load_default=None, validate=_secret)
 
 
+def source_settings(slug: str, item: Mapping[str, Any]) -> SourceSettings:
+    """Return the typed settings of a source from its JSON values."""
+    return SourceSettings(slug=slug, **{**item, "secrets": tuple(item["secrets"])})
+
+
 class SectionChecker:
     """Checks the sections of one document; every fault goes to `faults` with its place."""
 
-    def __init__(self, document: Mapping[str, Any], faults: Faults, place: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        document: Mapping[str, Any],
+        faults: Faults,
+        place: Callable[..., str],
+        with_header: Collection[str] = (),
+    ) -> None:
+        """`with_header` are the units that have a header of their own, such as [units.packaging]."""
+        self._with_header = with_header
         self._document = document
         self._faults = faults
         self._place = place
@@ -151,13 +147,27 @@ class SectionChecker:
         for slug, table in self._tables("units"):
             own = {key: value for key, value in table.items() if key != "plugins"}
             units[slug] = self._load(UnitSchema(), own, f"units.{slug}", also=("plugins",))
+            if not self._is_declared(slug, table):
+                self._refuse_undeclared(slug)
         default = units.pop(DEFAULT_UNIT, {"title": "", "match": {}, "calendar": None})
         if default.get("match"):
             self._faults.add(self._place(f"units.{DEFAULT_UNIT}.match"), "the default unit takes what no other takes")
         return {**units, DEFAULT_UNIT: default}
 
-    def sources(self, units: Iterable[str], adapters: Mapping[str, CheckOptions]) -> dict[str, dict[str, Any]]:
-        """Return the sources, their adapters' options checked by the adapters themselves."""
+    def _is_declared(self, slug: str, table: Mapping[str, Any]) -> bool:
+        return set(table) != {"plugins"} or slug in self._with_header or slug == DEFAULT_UNIT
+
+    def _refuse_undeclared(self, slug: str) -> None:
+        """Refuse a unit that only sets plugins: most often another was meant, and these values would never hold."""
+        declared = [name for name, table in self._tables("units") if self._is_declared(name, table)]
+        message = (
+            f'sets plugins of a unit "{slug}" that is not declared.{did_you_mean(slug, [*declared, DEFAULT_UNIT])} '
+            f"To declare a new one, add [units.{slug}] with its `title`."
+        )
+        self._faults.add(self._place(f"units.{slug}"), message)
+
+    def sources(self, units: Iterable[str], check_source: CheckSource) -> dict[str, dict[str, Any]]:
+        """Return the sources; adapter, options and need of a secret are checked by the adapters themselves."""
         known_units = [BY_RULE, *units]
         sources = {}
         for slug, table in self._tables("sources"):
@@ -168,13 +178,8 @@ class SectionChecker:
             if source["unit"] not in known_units:
                 message = f'there is no unit "{source["unit"]}".{did_you_mean(source["unit"], known_units)}'
                 self._faults.add(self._place(f"{where}.unit"), message)
-            check = adapters.get(source["adapter"])
-            if check is None:
-                message = f'there is no adapter "{source["adapter"]}".{did_you_mean(source["adapter"], adapters)}'
-                self._faults.add(self._place(f"{where}.adapter"), message)
-                continue
-            for fault in check(source["options"]):
-                self._option_fault(where, fault)
+            for fault in check_source(source_settings(slug, source)):
+                self._faults.add(self._place(f"{where}.{fault['path']}"), fault["message"])
         return sources
 
     def endpoints(self) -> dict[str, dict[str, Any]]:
@@ -182,13 +187,6 @@ class SectionChecker:
         return {
             slug: self._load(EndpointSchema(), table, f"endpoints.{slug}") for slug, table in self._tables("endpoints")
         }
-
-    def _option_fault(self, where: str, fault: Any) -> None:
-        if isinstance(fault, Mapping):
-            path = f"{where}.options.{fault['path']}" if fault.get("path") else f"{where}.options"
-            self._faults.add(self._place(path), str(fault["message"]))
-        else:
-            self._faults.add(self._place(f"{where}.options"), str(fault))
 
     def _tables(self, section: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
         tables = self._document.get(section, {})
@@ -209,7 +207,7 @@ class SectionChecker:
         try:
             loaded: dict[str, Any] = schema.load(table)
         except ma.ValidationError as error:
-            for path, message, _ in key_faults(error.messages, known=[*schema.fields, *also]):
-                self._faults.add(self._place(f"{where}.{path}" if path else where), message)
+            for path, message, key in key_faults(error.messages, known=[*schema.fields, *also]):
+                self._faults.add(self._place(f"{where}.{path}" if path else where, f"{where}.{key}"), message)
             return {}
         return loaded

@@ -20,6 +20,7 @@ from core.host.configuration import ConfigFaults, LoadedConfigs, Resolved, build
 from core.host.plugin import Plugin
 from core.host.settings import Configuration
 from core.model.errors import ConfigurationConflict, ConfigurationRefused, NotFound
+from core.model.instants import format_instant
 from core.store.database import Database
 from core.store.tables import config_versions
 
@@ -43,7 +44,7 @@ class Version:
         """Return what a list shows of it."""
         return {
             "number": self.number,
-            "applied_at": self.applied_at.isoformat(),
+            "applied_at": format_instant(self.applied_at),
             "applied_by": self.applied_by,
             "origin": self.origin,
             "reason": self.reason,

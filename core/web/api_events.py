@@ -11,6 +11,7 @@ from flask import Response
 
 from core.model.errors import InvalidRequest
 from core.pipeline.replay import Estimate, Replayed
+from core.pipeline.undelivered import add_not_delivered
 from core.store.reading.events import EventFilter, list_events, show_event
 from core.web import requests, schemas
 from core.web.auth import allowed_units, require
@@ -39,7 +40,9 @@ def events(query: dict[str, Any]) -> dict[str, Any]:
 def event(event_id: str) -> dict[str, Any]:
     """Show one event with its deliveries, decisions, messages and follow-ups."""
     with services().database.read() as connection:
-        return show_event(connection, event_id, allowed_units())
+        found = show_event(connection, event_id, allowed_units())
+        add_not_delivered(connection, [found], services().plugins())
+        return found
 
 
 @blueprint.route("/<event_id>/replay", methods=["POST"])
@@ -93,7 +96,7 @@ def event_filter(query: dict[str, Any]) -> EventFilter:
 def encode_plan(asked: dict[str, Any], plugin: str | None, outward: bool, found: Estimate) -> str:
     """Write down what was estimated; nothing in it is trusted when it comes back."""
     plan = {
-        "filter": requests.EventFilterFields().dump(asked),
+        "filter": requests.ReplayFilter().dump(asked),
         "plugin": plugin,
         "outward": outward,
         "events": found.events,
@@ -116,7 +119,7 @@ def decode_plan(text: str) -> tuple[EventFilter, str | None, bool, Estimate]:
 
 
 class _PlanSchema(ma.Schema):
-    filter = ma.fields.Nested(requests.EventFilterFields, required=True)
+    filter = ma.fields.Nested(requests.ReplayFilter, required=True)
     plugin = requests.word(required=True, allow_none=True)
     outward = ma.fields.Boolean(required=True, truthy={True}, falsy={False})
     events = ma.fields.Integer(required=True, strict=True, validate=ma.validate.Range(0, 2**31))
@@ -129,5 +132,8 @@ def _result(done: Replayed) -> dict[str, Any]:
         "events": done.events,
         "deliveries": [f"dlv_{number}" for number in done.deliveries[:1000]],
         "deliveries_count": len(done.deliveries),
-        "accepted": done.accepted,
+        "accepted": done.accepted[:1000],
+        "accepted_count": len(done.accepted),
+        "still_rejected": done.still_rejected,
+        "reasons": done.reasons,
     }

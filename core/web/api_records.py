@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from core.pipeline.undelivered import add_to_journey
 from core.store.reading.decisions import DecisionFilter, list_decisions
 from core.store.reading.journey import show_record
 from core.store.reading.records import list_leads
@@ -24,7 +25,9 @@ leads = Blueprint("leads", __name__, url_prefix="/leads", description="Leads wit
 def record(query: dict[str, Any], kind: str, record_id: str) -> dict[str, Any]:
     """Show a record: its snapshot, each field's version and origin, and its journey."""
     with services().database.read() as connection:
-        return show_record(connection, kind, record_id, **query, units=allowed_units())
+        found = show_record(connection, kind, record_id, **query, units=allowed_units())
+        add_to_journey(connection, found["journey"], services().plugins())
+        return found
 
 
 @decisions.route("")

@@ -15,6 +15,7 @@ from core.pipeline.commands import Desk, use_desk
 from core.web.auth import set_caller
 from core.web.parsing import check_text
 from core.web.problems import request_id
+from core.web.refusals import Refusals, note_refusal
 from core.web.services import Services
 
 API = "/api/"
@@ -26,6 +27,7 @@ _log = structlog.get_logger("outrigger.web")
 
 def install(app: Flask, parts: Services) -> None:
     """Put the gate before and behind every view."""
+    refusals = Refusals(lambda: parts.configuration().sources)
     desk = Desk(parts.database, parts.clock, lambda: parts.configuration().plugins)
 
     @app.before_request
@@ -50,6 +52,7 @@ def install(app: Flask, parts: Services) -> None:
         headers = response.headers
         headers["X-Content-Type-Options"] = "nosniff"
         if request.path.startswith(WEBHOOKS):
+            note_refusal(refusals, response)
             return response
         headers["X-Request-Id"] = request_id()
         headers["Referrer-Policy"] = "no-referrer"

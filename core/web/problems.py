@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 from flask import Flask, Response, g, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from core.model.errors import OutriggerError
 
@@ -40,6 +40,13 @@ _CODES = {
     431: "headers_too_large",
 }
 
+_DETAILS = {
+    400: "The request cannot be read as HTTP of this server's kind.",
+    408: "The request took too long to arrive.",
+    413: "The body is larger than this server accepts.",
+    415: "The body's media type is not taken here; send application/json.",
+}
+
 
 def request_id() -> str:
     """Return the id of this request: the sender's X-Request-Id when it is a plain word, else one of our own."""
@@ -59,6 +66,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Build a problem+json answer."""
+    g.problem = (code, detail)
     body: dict[str, Any] = {
         "type": f"urn:outrigger:problem:{code}",
         "title": title,
@@ -93,7 +101,8 @@ def problem_of(error: OutriggerError) -> Response:
     detail = error.message
     if error.http_status == HTTPStatus.SERVICE_UNAVAILABLE:
         # What the database driver said is for the log; a stranger learns only that it is worth trying again.
-        structlog.get_logger("outrigger.web").warning("not available", code=error.code, reason=error.message)
+        if not request.path.startswith("/webhooks/"):  # of which every refusal is written down by `refusals`
+            structlog.get_logger("outrigger.web").warning("not available", code=error.code, reason=error.message)
         detail = title
     return problem(error.http_status, error.code, title, detail, errors=error.errors)
 
@@ -116,8 +125,20 @@ def _of_http(error: HTTPException) -> Response:
     # webargs puts what a plugin's own schema refused behind `data`.
     data = getattr(error, "data", None) or {}
     errors = flatten(data.get("messages", {}).get("json") or data.get("messages", {}))
-    detail = "The request's parameters or body do not fit; see errors." if errors else error.description or title
+    detail = "The request's parameters or body do not fit; see errors." if errors else _detail(error) or title
     return problem(status, _CODES.get(status, "http_error"), title, detail, errors=errors, headers=headers)
+
+
+def _detail(error: HTTPException) -> str:
+    """Return what a view said, or our own words where the framework only said what it says to everybody."""
+    if error.description != type(error).description:
+        return error.description or ""
+    if isinstance(error, NotFound):
+        return f'There is nothing at "{request.path[:200]}"; the addresses stand in /docs.'
+    if isinstance(error, MethodNotAllowed):
+        allowed = ", ".join(sorted(error.valid_methods or ()))
+        return f"{request.method} is not taken here." + (f" Use {allowed}." if allowed else "")
+    return _DETAILS.get(error.code or 500, error.description or "")
 
 
 def flatten(faults: Any, path: str = "") -> list[dict[str, str]]:

@@ -56,6 +56,15 @@ class EventFilterFields(ma.Schema):
     until = Instant(metadata={"description": "Accepted before this instant."})
 
 
+class ReplayFilter(EventFilterFields):
+    """Which events are replayed: dispatched ones, or rejected ones, which are mapped again."""
+
+    status = _one_of(
+        (EventStatus.DISPATCHED, EventStatus.REJECTED),
+        metadata={"description": "`rejected` maps rejected events again; those that map are accepted as new."},
+    )
+
+
 class EventQuery(EventFilterFields, PageQuery):
     """Which events a list shows. `record` is short for `kind` and `record_id`: `lead/L-1`."""
 
@@ -132,7 +141,7 @@ class ReplayBody(ma.Schema):
 class ReplaySetBody(ReplayBody):
     """An estimate of a set, or the run of a set that was estimated before."""
 
-    filter = fields.Nested(EventFilterFields)
+    filter = fields.Nested(ReplayFilter)
     estimate = fields.Boolean(load_default=False, truthy={True}, falsy={False})
     plan = fields.String(
         validate=validate.Length(min=1, max=8000), metadata={"description": "`plan` of the estimate, to run it."}

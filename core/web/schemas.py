@@ -140,6 +140,14 @@ class EventSummary(ma.Schema):
     changed = fields.List(fields.String())
 
 
+class NotDelivered(ma.Schema):
+    """A plugin that hears an event's type and was given no delivery of it."""
+
+    plugin = fields.String()
+    unit = _text()
+    reason = fields.String()
+
+
 class EventDetail(EventSummary):
     """An event with everything that came of it."""
 
@@ -148,6 +156,7 @@ class EventDetail(EventSummary):
     errors = fields.Raw()
     raw = _text()
     deliveries = fields.List(fields.Nested(Delivery))
+    not_delivered = fields.List(fields.Nested(NotDelivered))
     decisions = fields.List(fields.Nested(Decision))
     messages = fields.List(fields.Nested(Message))
     follow_ups = fields.List(fields.Nested(FollowUp))
@@ -222,6 +231,11 @@ class ReplayResult(ma.Schema):
     deliveries = fields.List(fields.String())
     deliveries_count = fields.Integer()
     accepted = fields.List(fields.String(), metadata={"description": "Rejected events that map now."})
+    accepted_count = fields.Integer()
+    still_rejected = fields.Integer(metadata={"description": "Rejected events that still do not map."})
+    reasons = fields.Dict(
+        keys=fields.String(), values=fields.Integer(), metadata={"description": "Why those do not map, with counts."}
+    )
     by_type = fields.Dict(keys=fields.String(), values=fields.Integer())
     by_plugin = fields.Dict(keys=fields.String(), values=fields.Integer())
     plan = fields.String()

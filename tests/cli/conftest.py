@@ -7,8 +7,8 @@ import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from click.testing import CliRunner, Result
 from core.cli.main import build
 from core.host.assembly import Assembly
 from core.host.scaffold import write_plugin
+from webhooks import check_source
+from webhooks.secret_forms import check_secret
 
 BOTH = pytest.mark.parametrize("bare", ["sqlite", "postgresql"], indirect=True)
 
@@ -41,11 +43,10 @@ class Terminal:
     folder: Path
     roots: tuple[Path, ...]
     environ: dict[str, str]
-    adapters: dict[str, Callable[[Any], list[str]]] = field(default_factory=dict)
 
     def assembly(self) -> Assembly:
         """Return what the composition root would hand over."""
-        return Assembly(self.roots, self.adapters, lambda **parts: None, lambda sources, clock: None)
+        return Assembly(self.roots, check_source, check_secret, lambda **parts: None, lambda sources, clock: None)
 
     def run(self, *arguments: str) -> Result:
         """Run a command as a new process would; an exception that is no letter fails the test."""
@@ -98,7 +99,7 @@ def bare(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         "OUTRIGGER_CONFIG": "plugins.toml",
         "CLI_TEST_SECRET": "s3cret",
     }
-    terminal = Terminal(tmp_path, (root,), environ, {"standard": lambda options: []})
+    terminal = Terminal(tmp_path, (root,), environ)
     terminal.write("plugins.toml", CONFIG)
     yield terminal
     terminal.forget_modules()

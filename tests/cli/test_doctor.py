@@ -7,10 +7,12 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine import make_url
 
 from core.cli import findings
 from core.cli.session import Session
@@ -54,12 +56,39 @@ def test_a_sound_installation_is_in_order(terminal: Terminal) -> None:
 
 @BOTH
 def test_missing_migrations_fail_with_the_command_that_helps(bare: Terminal) -> None:
+    if bare.environ["OUTRIGGER_DATABASE_URL"].startswith("sqlite"):
+        Path(str(make_url(bare.environ["OUTRIGGER_DATABASE_URL"]).database)).touch()
     assert levels(bare, 1)["migrations"] == ("fail", "pending: core:0001 -> run `outrigger migrate`")
 
 
 def test_a_database_that_is_away_fails(terminal: Terminal) -> None:
     terminal.environ["OUTRIGGER_DATABASE_URL"] = "postgresql+psycopg://postgres@127.0.0.1:1/none"
     assert levels(terminal, 1)["database"][0] == "fail"
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://postgres@127.0.0.1:1/none", "sqlite:///{folder}/text.sqlite3", "no database url"]
+)
+def test_an_obstacle_that_many_checks_meet_is_told_once(terminal: Terminal, url: str) -> None:
+    terminal.write("text.sqlite3", "This is a plain text, and no database at all.")
+    terminal.environ["OUTRIGGER_DATABASE_URL"] = url.format(folder=terminal.folder)
+    report = terminal.json("doctor", code=1)
+    details = [item["detail"] for item in report["findings"]]
+    assert len(details) == len(set(details))
+    assert [item["what"] for item in report["findings"] if item["level"] == "fail"] == ["database"]
+    assert "Background on this error" not in str(report)
+    assert any(item["what"] == "configuration file" for item in report["findings"])
+
+
+def test_a_database_that_is_not_there_is_told_and_not_made(terminal: Terminal) -> None:
+    missing = terminal.folder / "mistyped" / "outrigger.sqlite3"
+    terminal.environ["OUTRIGGER_DATABASE_URL"] = f"sqlite:///{missing}"
+    assert "does not exist yet" in levels(terminal, 1)["database"][1]
+    assert "core:0001" in terminal.json("migrate", "--check", code=1)["pending"]
+    assert terminal.json("events", "list", code=1)["code"] == "database.not_ready"
+    assert not missing.parent.exists()
+    terminal.ok("migrate")
+    assert missing.exists()
 
 
 def test_a_secret_that_cannot_be_read_fails(terminal: Terminal) -> None:
@@ -149,12 +178,13 @@ def test_a_clock_behind_what_was_accepted_is_told(terminal: Terminal) -> None:
     assert "the clock went back" in look(findings.clock, terminal, now).detail
 
 
-def test_low_disk_is_worth_a_look(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Usage:
-        free, total = 1, 100
-
-    monkeypatch.setattr(findings.shutil, "disk_usage", lambda path: Usage)
-    assert look(findings.disk, terminal).level == "warn"
+@pytest.mark.parametrize(("free", "level"), [(9, "fail"), (20, "warn"), (60, "ok")])
+def test_low_disk_is_worth_a_look_and_no_disk_fails(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, free: int, level: str
+) -> None:
+    usage = SimpleNamespace(free=free, total=1000)
+    monkeypatch.setattr(findings.shutil, "disk_usage", lambda path: usage)
+    assert look(findings.disk, terminal).level == level
 
 
 def test_a_lock_that_nobody_gives_back_is_told(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_a_mistyped_command_is_a_usage_error_with_the_nearest(terminal: Terminal
 
 
 def test_show_tells_where_every_value_came_from(terminal: Terminal) -> None:
-    terminal.write("plugins.toml", "[units.new_energy.plugins.cli_sizer]\nenabled = true\nconfig.large_from = 800\n")
+    terminal.write("plugins.toml", "[units.new_energy]\n[units.new_energy.plugins.cli_sizer]\nenabled = true\nconfig.large_from = 800\n")
     terminal.ok("config", "apply")
     shown = terminal.json("plugins", "show", "cli-sizer")
     assert shown["units"]["new_energy"]["origins"]["large_from"] == "file: units.new_energy.plugins.cli_sizer.config"
@@ -153,6 +153,35 @@ def test_a_source_is_tested_without_showing_its_secret(terminal: Terminal) -> No
     assert "CLI_TEST_SECRET" in terminal.run("sources", "test", "erp").stdout
     assert terminal.json("sources", "test", "erp", code=1)["ok"] is False
     assert [item["source"] for item in terminal.json("sources", "list")["items"]] == ["erp"]
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [
+        ("whsec_not base64!", "behind whsec_ there must be base64"),
+        ("whsec_c2hvcnQ=", "24 to 64 bytes; it is one of 5"),
+        ("whsk_" + "A" * 88, "it is a private key"),
+        ("whpk_AAAA", "a public key of 32 bytes"),
+        ("s3cret ", "white space"),
+    ],
+)
+def test_a_secret_with_which_no_signature_can_fit_fails_and_is_not_shown(
+    terminal: Terminal, secret: str, said: str
+) -> None:
+    terminal.environ["CLI_TEST_SECRET"] = secret
+    tested = terminal.json("sources", "test", "erp", code=1)
+    examined = terminal.run("doctor", "--json")
+    assert said in str(tested)
+    assert said in examined.output
+    assert examined.exit_code == 1
+    assert secret not in str(tested) + examined.output
+
+
+def test_a_source_that_needs_a_secret_and_has_none_is_refused(terminal: Terminal) -> None:
+    terminal.write("plugins.toml", "[sources.erp]\nadapter = 'standard'\n")
+    faults = terminal.json("config", "check", code=1)["errors"]
+    assert [fault["path"] for fault in faults] == ["plugins.toml, sources.erp.secrets"]
+    assert "needs a secret" in faults[0]["message"]
 
 
 def test_a_broken_plugin_is_listed_and_the_rest_works(terminal: Terminal) -> None:

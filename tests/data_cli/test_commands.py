@@ -81,6 +81,16 @@ def test_an_event_is_shown_with_everything_that_came_of_it(run: Run, world: Worl
     assert answer(run("events", "show", first[1], "--json"))["id"] == first[1]
 
 
+def test_an_event_and_a_record_name_the_plugin_that_was_off(run: Run, world: World) -> None:
+    world.version(1, off=frozenset({("energy", "audit_copy")}))
+    first = world.history()
+    output = run("events", "show", first[1]).output
+    assert "Not delivered" in output
+    assert "switched off in energy (switched by li), configuration" in output
+    assert answer(run("events", "show", first[1], "--json"))["not_delivered"][0]["plugin"] == "audit_copy"
+    assert "; not given to audit_copy" in run("records", "show", "lead", "L-1").output
+
+
 def test_one_event_is_replayed_for_one_plugin(run: Run, world: World) -> None:
     _, identity = world.event("first")
     done = answer(run("events", "replay", identity, "--plugin", "lead_scoring", "--json"))
@@ -101,6 +111,22 @@ def test_a_set_is_replayed_after_its_estimate_was_confirmed(run: Run, world: Wor
     assert len(answer(done)["deliveries"]) == 6
     assert all(row.outward for row in world.rows(deliveries))
     assert "nothing to replay" in run("events", "replay", "--type", "order.placed", "--yes").output
+
+
+def test_a_set_of_rejected_events_is_mapped_again_and_says_what_is_left(run: Run, world: World) -> None:
+    assert "nothing to replay" in run("events", "replay", "--status", "rejected").output
+    for number in range(2):
+        world.rejected(f"mended{number}", f'{{"type": "lead.created", "data": {{"id": "L-{number}"}}}}')
+    world.rejected("broken", '{"type": "lead.opend"}')
+    listed = answer(run("events", "list", "--status", "rejected", "--source", "crm", "--json"))["items"]
+    assert [item["status_reason"] for item in listed] == ["it does not map"] * 3
+    asked = run("events", "replay", "--status", "rejected", "--source", "crm", input="n\n")
+    assert (asked.exit_code, "Map 3 events again now?" in asked.output) == (1, True)
+    done = run("events", "replay", "--status", "rejected", "--since", "2026-01-01T00:00:00Z", "--yes")
+    assert "2 map now and were accepted; 1 are still rejected." in done.output
+    assert "1  It still does not map: " in done.output
+    left = answer(run("events", "replay", "--status", "rejected", "--yes", "--json"))
+    assert (left["accepted"], left["still_rejected"], list(left["reasons"].values())) == ([], 1, [1])
 
 
 def test_stuck_things_are_retried_and_discarded_with_who_and_why(

@@ -5,18 +5,16 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-import webhooks.adapters  # noqa: F401  (fills ADAPTERS)
 from core.host import discovery
 from core.host.configuration import Surroundings, build, resolve
 from deploy.demo.facts import SOURCES
 from deploy.demo.place import ROOT, SECRETS, TEMPLATE, Place
-from webhooks.adapter import ADAPTERS
+from webhooks import check_source
 
 
 def resolved():
     plugins = discovery.load_schemas([ROOT / "plugins"], with_entry_points=False)
-    checks = {name: adapter.check_options for name, adapter in ADAPTERS.items()}
-    values = resolve(TEMPLATE.read_text(encoding="utf-8"), Surroundings(plugins, checks))
+    values = resolve(TEMPLATE.read_text(encoding="utf-8"), Surroundings(plugins, check_source))
     return build(1, values, plugins)
 
 

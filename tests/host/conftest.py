@@ -13,6 +13,8 @@ import pytest
 from core.host.configuration import Surroundings
 from core.host.discovery import load_plugins
 from core.host.plugin import Plugin
+from core.host.settings import SourceSettings
+from core.model.errors import did_you_mean
 from core.time.clock import FrozenClock
 
 MANIFEST = """
@@ -92,10 +94,16 @@ def scorer(write_plugin: WritePlugin, plugin_root: Path) -> dict[str, Plugin]:
 @pytest.fixture
 def around(scorer: dict[str, Plugin]) -> Surroundings:
     """Give what plugins.toml is checked against: those plugins, and an adapter whose only option is `zone`."""
-    return Surroundings(
-        scorer,
-        {"standard": lambda options: [f'unknown option "{key}"' for key in options if key != "zone"]},
-    )
+
+    def check(source: SourceSettings) -> list[dict[str, str]]:
+        if source.adapter != "standard":
+            near = did_you_mean(source.adapter, ["standard"])
+            return [{"path": "adapter", "message": f'there is no adapter "{source.adapter}".{near}'}]
+        return [
+            {"path": "options", "message": f'unknown option "{key}"'} for key in source.options if key != "zone"
+        ]
+
+    return Surroundings(scorer, check)
 
 
 @pytest.fixture

@@ -131,6 +131,16 @@ FAULTS: list[tuple[str, str, str]] = [
     ("[units.default]\nmatch = { industry = 'ev' }", f"{TOML}, units.default.match", "takes what no other takes"),
     ("[units.a]\nmatch = { industry = [] }", f"{TOML}, units.a.match.industry", "none of them empty"),
     ("units = 3", f"{TOML}, units", "must be a table"),
+    (
+        "[units.new_energy]\ntitle = 'N'\n[units.new_enrgy.plugins.host_plain]\nenabled = true",
+        f"{TOML}, units.new_enrgy",
+        'not declared. Did you mean "new_energy"?',
+    ),
+    ("[units.a]\nmatch = { industri = 'ev' }", f"{TOML}, units.a.match.industri", 'Did you mean "industry"?'),
+    ("[units.a]\nmatch = { zone_code = 'ev' }", f"{TOML}, units.a.match.zone_code", "as `extra.zone_code`"),
+    ("[units.a]\nmatch = { extra.x = 3 }", f"{TOML}, units.a.match.extra.x", "none of them empty"),
+    ("[units.a]\nmatch = 'ev'", f"{TOML}, units.a.match", "Must be a table of fields"),
+    ("[units.a]\ncalendar = 'china'", f"{TOML}, units.a.calendar", "Known: cn."),
     ("[plugins.host_scorr]", f"{TOML}, plugins", 'no plugin "host_scorr". Did you mean "host_scorer"?'),
     ("[units.a.plugins.host_scorr]", f"{TOML}, units.a.plugins", "Did you mean"),
     ("[plugins.host_scorer]\nenabled = 'yes'", f"{TOML}, plugins.host_scorer.enabled", "true or false"),
@@ -157,6 +167,17 @@ def test_a_fault_is_named_at_its_place_with_the_nearest_right_name(
 ) -> None:
     found = refused(text, around)
     assert any(where == path and message in what for where, what in found), found
+
+
+def test_a_field_that_only_a_crm_has_is_spelt_with_extra(around: Surroundings) -> None:
+    for spelling in ('extra.zone_code = "7"', '"extra.zone_code" = "7"'):
+        text = f"[units.a]\nmatch = {{ industry = 'ev', {spelling} }}"
+        assert configured(text, around).units["a"].match == {"industry": ("ev",), "extra.zone_code": ("7",)}
+
+
+def test_a_unit_declared_by_its_header_alone_may_set_plugins(around: Surroundings) -> None:
+    text = "[units.a]\n[units.a.plugins.host_plain]\nenabled = false"
+    assert not configured(text, around).is_enabled("a", "host_plain")
 
 
 def test_all_faults_are_told_at_once(around: Surroundings) -> None:
@@ -187,9 +208,14 @@ def test_the_environment_overrides_keys_and_says_so(around: Surroundings, tmp_pa
 
 
 def test_a_fault_from_the_environment_names_the_variable(around: Surroundings) -> None:
-    environ = {"OUTRIGGER_DISPATCH__MAX_ATTEMPTS": "many", "OUTRIGGER_PLUGINS__HOST_SCORER__CONFIG__HOT_SCOR": "1"}
+    environ = {
+        "OUTRIGGER_DISPATCH__MAX_ATTEMPTS": "many",
+        "OUTRIGGER_DISPATCH__MAX_ATEMPTS": "3",
+        "OUTRIGGER_PLUGINS__HOST_SCORER__CONFIG__HOT_SCOR": "1",
+    }
     found = dict(refused("", dataclasses.replace(around, overrides=overrides(environ))))
     assert found["environment variable OUTRIGGER_DISPATCH__MAX_ATTEMPTS"] == "Not a valid integer."
+    assert "Did you mean `max_attempts`?" in found["environment variable OUTRIGGER_DISPATCH__MAX_ATEMPTS"]
     assert "Did you mean `hot_score`?" in found["environment variable OUTRIGGER_PLUGINS__HOST_SCORER__CONFIG__HOT_SCOR"]
 
 

@@ -24,7 +24,7 @@ def test_every_shipped_plugin_reaches_the_tier_it_claims(plugin: Plugin) -> None
 
 
 def test_the_shipped_configuration_is_right_and_has_the_four_units() -> None:
-    around = Surroundings(PLUGINS, wsgi.assembly().adapters)
+    around = Surroundings(PLUGINS, wsgi.assembly().check_source)
     resolved = resolve((PROJECT / "plugins.toml").read_text(encoding="utf-8"), around)
     configuration, faults = build(1, resolved, PLUGINS)
     assert faults == {}

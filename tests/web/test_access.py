@@ -40,11 +40,7 @@ OPERATOR = {
     ("POST", "/api/v1/outbox/<message_id>/discard"),
 }
 ADMIN = {("PATCH", "/api/v1/units/<unit>/plugins/<plugin>")}
-TABLE = (
-    dict.fromkeys(READER, "reader")
-    | dict.fromkeys(OPERATOR, "operator")
-    | dict.fromkeys(ADMIN, "admin")
-)
+TABLE = dict.fromkeys(READER, "reader") | dict.fromkeys(OPERATOR, "operator") | dict.fromkeys(ADMIN, "admin")
 OPEN = {("GET", path) for path in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs")}
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask.testing import FlaskClient
 
 from core import signals
@@ -95,6 +96,40 @@ def test_a_set_is_estimated_first_and_only_that_set_is_run(world: World, client:
     assert [row.record_id for row in world.rows(deliveries)] == ["L-0", "L-1", "L-2", "L-3"]
 
 
+def test_a_set_of_rejected_events_is_mapped_again_after_its_estimate(world: World, client: FlaskClient) -> None:
+    for number in range(3):
+        world.rejected(f"mended{number}", f'{{"type": "lead.created", "data": {{"id": "L-{number}"}}}}')
+    world.rejected("broken", '{"type": "lead.opend"}')
+    world.rejected("elsewhere", '{"type": "lead.created", "data": {"id": "L-9"}}')
+    with world.database.write() as connection:
+        connection.execute(sa.update(events).where(events.c.body_hash == "elsewhere").values(source="other"))
+    world.event("dispatched")
+    key = world.key("operator")
+    asked = {"estimate": True, "filter": {"status": "rejected", "source": "crm"}}
+    found = client.post("/api/v1/replays", headers=key, json=asked).get_json()
+    assert (found["events"], found["deliveries_count"], found["by_type"]) == (4, 0, {"lead.created": 4})
+    assert len(world.rows(events, events.c.status == "rejected")) == 5
+    done = client.post("/api/v1/replays", headers=key, json={"plan": found["plan"]})
+    body = done.get_json()
+    assert (done.status_code, body["events"], body["accepted_count"], body["still_rejected"]) == (202, 4, 3, 1)
+    ((reason, count),) = body["reasons"].items()
+    assert (reason.startswith("It still does not map: "), count) == (True, 1)
+    accepted = world.rows(events, events.c.status == "accepted")
+    assert [row.record_id for row in accepted] == ["L-0", "L-1", "L-2"]
+    assert [row.id for row in accepted] == body["accepted"]
+    assert len(world.rows(events, events.c.status == "rejected")) == 2
+    assert world.rows(deliveries) == []
+
+
+def test_a_key_of_one_unit_maps_no_rejected_event_again(world: World, client: FlaskClient) -> None:
+    world.rejected("mended", '{"type": "lead.created", "data": {"id": "L-1"}}')
+    asked = {"estimate": True, "filter": {"status": "rejected"}}
+    found = client.post("/api/v1/replays", headers=world.key("operator", "energy"), json=asked).get_json()
+    assert found["events"] == 0
+    named = client.post("/api/v1/replays", headers=world.key("operator"), json={**asked, "plugin": "lead_scoring"})
+    assert (named.status_code, "goes to every plugin" in named.get_json()["detail"]) == (422, True)
+
+
 def test_a_plan_that_no_longer_fits_is_refused_before_anything_is_written(world: World, client: FlaskClient) -> None:
     world.event("first")
     key = world.key("operator")
@@ -123,6 +158,7 @@ def test_a_plan_gives_a_key_of_one_unit_nothing_of_another(world: World, client:
         {"plan": "eA==", "estimate": True},
         {"estimate": True, "filter": {"kind": "led"}},
         {"plan": "e30=", "filter": {}},
+        {"estimate": True, "filter": {"status": "skipped"}},
     ],
 )
 def test_a_replay_that_says_too_little_or_too_much_is_refused(sqlite_world: World, body: dict[str, Any]) -> None:

@@ -33,9 +33,7 @@ def test_secrets_and_personal_data_are_masked_by_key(lines: Callable[[], list[di
     ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "ok_" + "A1b2" * 11, "Bearer abcdef123456", "wang.gong@example.com",
      "13812345678", "+86 138 1234 5678", "11010519491231002X", "postgresql://app:hunter2hunter2@db/x"],
 )  # fmt: skip
-def test_secrets_and_personal_data_are_masked_by_pattern(
-    lines: Callable[[], list[dict[str, Any]]], text: str
-) -> None:
+def test_secrets_and_personal_data_are_masked_by_pattern(lines: Callable[[], list[dict[str, Any]]], text: str) -> None:
     structlog.get_logger("x").info(f"got {text} here", note=f"({text})")
     logging.getLogger("library").warning("also %s", text)
     try:
@@ -48,9 +46,7 @@ def test_secrets_and_personal_data_are_masked_by_pattern(
 
 
 @pytest.mark.parametrize("text", ["evt_13812345678901234567890123456789", "seq 1700000000000000", "L-2026-11-22"])
-def test_ids_and_numbers_are_not_taken_for_personal_data(
-    lines: Callable[[], list[dict[str, Any]]], text: str
-) -> None:
+def test_ids_and_numbers_are_not_taken_for_personal_data(lines: Callable[[], list[dict[str, Any]]], text: str) -> None:
     structlog.get_logger("x").info(text)
     assert lines()[0]["event"] == text
 

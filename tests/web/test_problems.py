@@ -55,7 +55,7 @@ def test_every_route_refuses_in_the_same_shape(sqlite_world: World) -> None:
         (b'{"plugin": "a\\u0000b"}', "application/json", 400),
         (b'{"plugin": "\\ud800"}', "application/json", 400),
         (b"\xff\xfe{\x00}\x00", "application/json", 400),
-        (b'\xef\xbb\xbf{}', "application/json", 400),
+        (b"\xef\xbb\xbf{}", "application/json", 400),
         (b"[]", "application/json", 422),
         (b'"x"', "application/json", 422),
         (b"1e400", "application/json", 400),
@@ -66,9 +66,7 @@ def test_every_route_refuses_in_the_same_shape(sqlite_world: World) -> None:
         (b'{"plugin": ["a"], "outward": "yes", "more": 1}', "application/json", 422),
     ],
 )
-def test_a_malformed_body_gets_a_clear_answer(
-    sqlite_world: World, body: bytes, content_type: str, status: int
-) -> None:
+def test_a_malformed_body_gets_a_clear_answer(sqlite_world: World, body: bytes, content_type: str, status: int) -> None:
     _, identity = sqlite_world.event("first")
     answer = sqlite_world.app().test_client().post(
         f"/api/v1/events/{identity}/replay", headers=sqlite_world.key("operator"), data=body, content_type=content_type
@@ -93,9 +91,7 @@ def test_a_misspelt_parameter_gets_the_nearest_name(sqlite_world: World) -> None
     assert 'Did you mean "source"?' in check(answer)["errors"][0]["message"]
 
 
-def test_an_unexpected_error_shows_nothing_and_is_logged(
-    sqlite_world: World, lines: Any
-) -> None:
+def test_an_unexpected_error_shows_nothing_and_is_logged(sqlite_world: World, lines: Any) -> None:
     def broken() -> Any:
         raise RuntimeError("secret detail /etc/passwd")
 

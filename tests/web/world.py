@@ -230,9 +230,7 @@ class World:
         self.record()
         self.clock.move(timedelta(minutes=5))
         second = self.event("second", "lead.updated")
-        self.delivery(
-            second, status="retryable", reason="ValueError: no table", trace="Traceback …", finished_at=None
-        )
+        self.delivery(second, status="retryable", reason="ValueError: no table", trace="Traceback …", finished_at=None)
         self.clock.move(timedelta(minutes=5))
         third = self.event("third", "lead.updated")
         self.delivery(third, status="waiting", waiting_for=second[0], finished_at=None, attempts=0)
@@ -251,9 +249,16 @@ class World:
             changed_at=self.clock.now(), changed_by="supervisor",
         )  # fmt: skip
 
-    def version(self, number: int = 1) -> None:
-        """Add a configuration version."""
+    def version(self, number: int = 1, *, off: frozenset[tuple[str, str]] = frozenset()) -> None:
+        """Add a configuration version in which some plugins are switched off in some units."""
+        of_units = {
+            unit: {
+                name: {"enabled": (unit, name) not in off, "origin": "switched by li", "config": None}
+                for name in self.plugins
+            }
+            for unit in ("energy", "building")
+        }
         self.add(
             config_versions, number=number, applied_at=self.clock.now(), applied_by="tests", reason="first",
-            origin="file", document="[units.energy]\n", file_hash="x", resolved={},
+            origin="file", document="[units.energy]\n", file_hash="x", resolved={"plugins": of_units},
         )  # fmt: skip
