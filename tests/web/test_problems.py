@@ -91,6 +91,18 @@ def test_a_misspelt_parameter_gets_the_nearest_name(sqlite_world: World) -> None
     assert 'Did you mean "source"?' in check(answer)["errors"][0]["message"]
 
 
+def test_a_wrong_address_or_method_is_answered_in_our_own_words(sqlite_world: World) -> None:
+    client, key = sqlite_world.app().test_client(), sqlite_world.key("reader")
+    nowhere = check(client.get("/api/v1/evnts", headers=key))
+    assert (nowhere["code"], nowhere["detail"]) == (
+        "not_found", 'There is nothing at "/api/v1/evnts"; the addresses stand in /docs.',
+    )  # fmt: skip
+    method = check(client.put("/api/v1/events", headers=key))
+    assert (method["code"], method["detail"]) == (
+        "method_not_allowed", "PUT is not taken here. Use GET, HEAD, OPTIONS.",
+    )  # fmt: skip
+
+
 def test_an_unexpected_error_shows_nothing_and_is_logged(sqlite_world: World, lines: Any) -> None:
     def broken() -> Any:
         raise RuntimeError("secret detail /etc/passwd")

@@ -156,7 +156,8 @@ def test_faults_of_the_options_are_named(options, path):
     ("given", "reason"),
     [
         (document("Leed"), 'Did you mean "Lead"?'),
-        ({"name": "X"}, "not mapped"),
+        ({"name": "X"}, 'names no "doctype"'),
+        ({**document("Lead"), "doctype": None}, 'names no "doctype"'),
         ({**document("Lead"), "doctype": {"a": 1}}, "not mapped"),
         (document("Lead", modified="soon"), "modified"),
         (document("Lead", name=None), "lead.id"),

@@ -80,7 +80,7 @@ class FrappeAdapter(Adapter):
         """Show a rejected document as its doctype and doc event."""
         if not isinstance(item, dict):
             return ""
-        return f"{item.get('doctype', '')} {item.get('event', '')}".strip()[:80]
+        return f"{item.get('doctype') or ''} {item.get('event') or ''}".strip()[:80]
 
     def event(self, item: Any, request: InboundRequest) -> InboundEvent:
         """Map one document; its doctype gives the kind, its doc event, docstatus and status the type."""
@@ -88,6 +88,8 @@ class FrappeAdapter(Adapter):
         name, doctype = document.get("doctype"), None
         if isinstance(name, str):
             doctype = self._doctypes.get(name)
+        if name is None or name == "":
+            raise ItemRejected('The document names no "doctype"; put it into the webhook\'s JSON: "{{ doc.doctype }}".')
         if doctype is None:
             hint = did_you_mean(str(name), self._doctypes)
             raise ItemRejected(f'The document\'s doctype is "{str(name)[:80]}", which is not mapped.{hint}')
