@@ -33,6 +33,7 @@ class InboundEvent:
     generation: int = 0
     body_hash: str = ""
     occurred_at_original: str | None = None
+    outward: bool = True  # False for what a quiet replay led to: it is decided, and nothing of it leaves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

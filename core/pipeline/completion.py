@@ -183,7 +183,7 @@ def _delivery_row(delivery: DeliveryWork, work: EventWork, around: Surroundings)
         "plugin": delivery.plugin,
         "unit": delivery.unit,
         "generation": delivery.generation,
-        "outward": True,
+        "outward": delivery.outward,
         "source": row.source,
         "kind": row.kind,
         "record_id": row.record_id,

@@ -115,6 +115,7 @@ def _row(item: InboundItem, identity: str, now: datetime) -> dict[str, Any]:
             "origin": str(item.origin),
             "depth": item.depth,
             "caused_by": item.caused_by,
+            "outward": item.outward,
             "data": canonical_json(item.data),
             "raw": None,
         }
@@ -132,6 +133,7 @@ def _row(item: InboundItem, identity: str, now: datetime) -> dict[str, Any]:
         "origin": "crm",
         "depth": 0,
         "caused_by": None,
+        "outward": True,
         "data": json.dumps({"errors": [dict(error) for error in item.errors]}, ensure_ascii=False),
         "raw": json.dumps({"raw": item.raw, "headers": dict(item.headers)}, ensure_ascii=False),
     }

@@ -213,7 +213,7 @@ def _deliveries(work: EventWork, around: Surroundings, *, run: bool) -> list[Del
         return []
     result = []
     for plugin, unit in audience:
-        delivery = DeliveryWork(plugin=plugin, unit=unit)
+        delivery = DeliveryWork(plugin=plugin, unit=unit, outward=row.outward)
         earlier = around.open_before.get((record_key(row), plugin, unit))
         held = around.held_because(unit, plugin)
         if held is not None:

@@ -65,7 +65,8 @@ class Rows:
 
 _REPLACE_TIMER = (
     "ON CONFLICT (id) DO UPDATE SET due_at = excluded.due_at, status = excluded.status, data = excluded.data, "
-    "started_by = excluded.started_by, depth = excluded.depth, fired_at = excluded.fired_at, round = timers.round + 1"
+    "started_by = excluded.started_by, outward = excluded.outward, depth = excluded.depth, "
+    "fired_at = excluded.fired_at, round = timers.round + 1"
 )
 
 
@@ -160,7 +161,11 @@ def _stage(staged: Rows, about: About, key: str, effect: Effect) -> None:
         staged.timers.pop(identity, None)
         staged.cancelled_timers[identity] = None
     elif isinstance(effect, EmitEvent):
-        body = {"data": canonical(effect.data), "depth": about.event.depth + 1}
+        body = {
+            "data": canonical(effect.data),
+            "depth": about.event.depth + 1,
+            "outward": about.delivery.outward,
+        }
         staged.outbox.append(_message(about, key, effect, "inbox", body, type=effect.type))
     elif isinstance(effect, SendWebhook):
         _known_endpoint(about, effect.endpoint)
@@ -286,6 +291,7 @@ def _timer_row(about: About, effect: StartTimer, identity: str) -> dict[str, Any
         "status": TimerStatus.PENDING.value,
         "data": canonical(effect.data),
         "started_by": event.id,
+        "outward": about.delivery.outward,
         "depth": event.depth,
         "fired_at": None,
     }

@@ -73,5 +73,6 @@ def _event(row: Any) -> InboundEvent:
         origin=Origin.CORE if row.type in EVENT_TYPES else Origin.PLUGIN,
         depth=int(body["depth"]),
         caused_by=row.event_id,
+        outward=bool(body.get("outward", True)),
         body_hash=row.id,
     )

@@ -96,6 +96,7 @@ def _event(row: Any, now: datetime) -> InboundEvent:
         origin=Origin.TIMER,
         depth=row.depth + 1,
         caused_by=row.started_by,
+        outward=row.outward,
         body_hash=f"{row.id}:{row.round}",
     )
 

@@ -51,6 +51,7 @@ events = sa.Table(
     _column("completeness", sa.Text),
     _column("origin", sa.Text),
     _column("depth", sa.Integer),
+    _column("outward", sa.Boolean, server_default=sa.text("true")),  # False for what a quiet replay led to
     _column("caused_by", sa.Text, nullable=True),
     _column("data", sa.Text),  # canonical JSON; kept as text, since the hot path parses it itself
     _column("changed", sa.Text, nullable=True),  # JSON list of field names, set by dispatch
@@ -187,6 +188,7 @@ timers = sa.Table(
     _column("status", sa.Text),
     _column("data", JsonColumn),
     _column("started_by", sa.Text),  # event id
+    _column("outward", sa.Boolean, server_default=sa.text("true")),
     _column("depth", sa.Integer),
     _column("fired_at", InstantColumn, nullable=True),
     _partial("ix_timers_due", "due_at", where=status_in(TimerStatus.PENDING)),

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from core.model.effects import CancelTimer, Decide, EmitEvent, Notify, Reason, StartTimer, UpdateRecord
 from core.model.outcomes import Cancel, Snooze
@@ -403,3 +404,32 @@ def test_events_for_a_plugin_that_cannot_be_loaded_are_kept_until_it_can(databas
     mended.drain()
     assert statuses(mended, "alpha") == ["completed", "completed"]
     assert [row.record_id for row in mended.rows(tables.decisions, tables.decisions.c.plugin == "alpha")] == ["L1"]
+
+
+def test_what_a_quiet_replay_leads_to_stays_inside(database: Database) -> None:
+    def created(event: Any, ctx: Any) -> list[Any]:
+        return [EmitEvent(type="alpha.graded"), StartTimer(timer="t", due_at=ctx.now)]
+
+    def tells(event: Any, ctx: Any) -> list[Any]:
+        return [Notify(to="sales", template=event.type.replace(".", "_"))]
+
+    alpha = plugin("alpha", on_lead_created=created, on_timer_due=tells)
+    kit = Kit(database, {"alpha": alpha, "beta": plugin("beta", on_event=tells)})
+    kit.send("lead.created", "L1")
+    kit.drain()
+    before = [row.status for row in kit.rows(tables.outbox, tables.outbox.c.effect == "notify")]
+    [event] = kit.rows(tables.events, tables.events.c.type == "lead.created")
+    with database.write() as connection:
+        for name in ("alpha", "beta"):
+            connection.execute(
+                sa.insert(tables.deliveries).values(
+                    event_seq=event.seq, event_id=event.id, plugin=name, unit=event.unit, generation=1, outward=False,
+                    source=event.source, kind=event.kind, record_id=event.record_id, lane=event.lane,
+                    status="available", attempts=0, due_at=kit.clock.now(), out_of_order=False, config_version=0,
+                    created_at=kit.clock.now(),
+                )
+            )  # fmt: skip
+    kit.drain()
+    after = kit.rows(tables.outbox, tables.outbox.c.effect == "notify")
+    assert before == ["available"] * 3
+    assert sorted(row.status for row in after) == ["available"] * 3 + ["suppressed"] * 3
