@@ -6,7 +6,7 @@ import click
 import sqlalchemy as sa
 
 from core.cli import findings
-from core.cli.findings import Finding
+from core.cli.finding import Finding
 from core.cli.output import as_letter
 from core.cli.printing import command, print_json, safe
 from core.cli.session import Session

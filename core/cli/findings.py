@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 
+from core.cli.finding import Finding
+from core.cli.machine_findings import disk, write_queue
 from core.cli.session import Session
 from core.cli.sources import fitting, resolves
 from core.host.applying import drift
@@ -28,26 +26,7 @@ from core.store.migrate import pending
 from core.store.reading.configuration import list_quarantines
 from core.store.tables import events, leases
 
-LOW_DISK = 0.05
-NO_DISK = 0.01
 CLOCK_TOLERANCE = timedelta(seconds=5)
-STUCK_S = 3.0
-
-Level = Literal["ok", "warn", "fail"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing the doctor looked at."""
-
-    level: Level
-    what: str
-    detail: str
-    advice: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the finding for `--json`."""
-        return asdict(self)
 
 
 def sqlite_version(session: Session) -> list[Finding]:
@@ -117,61 +96,6 @@ def _writable(session: Session) -> Finding:
     except OutriggerError as error:
         return Finding("fail", "writing", error.message, "look at free disk, permissions and the role's rights")
     return Finding("ok", "writing", "a write transaction was committed")
-
-
-def disk(session: Session) -> list[Finding]:
-    """Look at the free disk where an SQLite database lies."""
-    if not session.unchecked_database.is_sqlite:
-        return []
-    folder = Path(str(session.unchecked_database.url.database)).resolve().parent
-    while not folder.exists():
-        folder = folder.parent
-    usage = shutil.disk_usage(folder)
-    share = usage.free / usage.total
-    text = f"{usage.free / 2**30:.1f} GiB free ({share:.1%}) at {folder}"
-    if share < LOW_DISK:
-        level: Level = "fail" if share < NO_DISK else "warn"
-        return [Finding(level, "disk", text, "free space; a full disk is answered to CRMs with 503")]
-    return [Finding("ok", "disk", text)]
-
-
-def write_queue(session: Session) -> list[Finding]:
-    """Look at the write queue of SQLite: whether a server runs, and whether a writer is stuck in it."""
-    if not session.unchecked_database.is_sqlite:
-        return []
-    base = str(session.unchecked_database.url.database)
-    running = _is_held(Path(f"{base}.serve"), patience_s=0)
-    found = [
-        Finding("ok", "server", "a server works on this database" if running else "no server works on this database")
-    ]
-    if _is_held(Path(f"{base}.turn.write"), patience_s=STUCK_S):
-        advice = f"a process may be stopped in the middle of a write; `fuser {base}.turn.write` names it"
-        detail = (
-            f"the processes that write take turns by a lock on {base}.turn.write, and for {STUCK_S:.0f} s "
-            "it was never free"
-        )
-        return [*found, Finding("warn", "write queue", detail, advice)]
-    return [*found, Finding("ok", "write queue", "free")]
-
-
-def _is_held(path: Path, *, patience_s: float) -> bool:
-    """Return whether a lock file stays locked for so long."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    deadline = time.monotonic() + patience_s
-    try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return False
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    return True
-                time.sleep(0.01)
-    finally:
-        os.close(descriptor)
 
 
 def configuration(session: Session) -> list[Finding]:
@@ -257,7 +181,10 @@ def plugins(session: Session) -> list[Finding]:
         return found
     for (unit, name), fault in session.configurations.faults.items():
         if current.is_enabled(unit, name):
-            found.append(Finding("fail", f"plugin {name} in {unit}", fault, "mend plugins.toml and apply it"))
+            advice = "mend plugins.toml and apply it"
+            if name not in loaded:
+                advice = "install it, or take it out of plugins.toml and apply that"
+            found.append(Finding("fail", f"plugin {name} in {unit}", fault, advice))
     with session.database.read() as connection:
         for row in list_quarantines(connection):
             if row["active"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
 import sys
@@ -104,14 +105,32 @@ def _plugin_command(plugin: Plugin, session: Session) -> click.Command:
     if not isinstance(found, click.Command):
         wrong = f"{plugin.name}/cli.py: register_commands returned no click command."
         return _unloadable(plugin, PluginRefused(wrong))
-    run = found.invoke
-
-    def invoke(ctx: click.Context) -> Any:
-        session.open_desk()
-        return run(ctx)
-
-    found.invoke = invoke  # type: ignore[method-assign]  # the desk is opened only when the command really runs
+    _open_desk_for(found)
     return found
+
+
+def _open_desk_for(command: click.Command) -> None:
+    """Have the desk opened when a command really runs: what it is for can be asked without any database."""
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            _open_desk_for(inner)
+    if (
+        command.callback is None
+        or hasattr(command.callback, "opens_desk")
+        or (isinstance(command, click.Group) and not command.invoke_without_command)
+    ):
+        return
+    run = command.callback
+
+    @functools.wraps(run)
+    def callback(*arguments: Any, **options: Any) -> Any:
+        session = click.get_current_context().find_object(Session)
+        if session is not None:  # a plugin's own tests run its commands beside this command line, with a desk of theirs
+            session.open_desk()
+        return run(*arguments, **options)
+
+    callback.opens_desk = True  # type: ignore[attr-defined]  # commands are looked up more than once
+    command.callback = callback
 
 
 def _unloadable(plugin: Plugin, refused: PluginRefused) -> click.Command:

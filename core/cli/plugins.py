@@ -35,6 +35,7 @@ def list_(session: Session, unit: str | None, as_json: bool) -> None:
         settings: list[PluginSetting | None] = [*_settings(configuration, name, unit)]
         for setting in settings or [None]:
             rows.append(_row(name, plugin, setting, session, quarantined))
+    rows += _missing(configuration, session, unit)
     if as_json:
         print_json({"config_version": configuration.number if configuration else None, "items": rows})
         return
@@ -70,6 +71,24 @@ def _row(
         "effects": ", ".join(plugin.manifest.effects),
         "problem": problem,
     }
+
+
+def _missing(configuration: Configuration | None, session: Session, unit: str | None) -> list[dict[str, Any]]:
+    """Return a row for every plugin that is switched on in the version in force and is not installed."""
+    found = configuration.plugins.values() if configuration is not None else ()
+    return [
+        {
+            "plugin": item.plugin,
+            "version": "",
+            "unit": item.unit,
+            "state": "missing",
+            "origin": item.origins.get("enabled", ""),
+            "effects": "",
+            "problem": "not installed here; its events are kept until it is, or until plugins.toml is without it",
+        }
+        for item in found
+        if item.enabled and item.plugin not in session.plugins() and unit in (None, item.unit)
+    ]
 
 
 @command(plugins, "show")

@@ -1,4 +1,4 @@
-"""What each process of the server does, from its start to its end: prepare, web, worker and courier."""
+"""What each process of the server does, from its start to its end: web, worker and courier."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from core import log, metrics, signals
-from core.host.applying import apply_if_changed
 from core.host.assembly import Assembly
 from core.host.discovery import load_plugins, load_schemas
 from core.host.environment import Environment
@@ -25,7 +24,7 @@ from core.host.secrets import resolve_secret
 from core.host.settings import Configuration
 from core.host.switches import switch
 from core.host.versions import Configurations
-from core.model.errors import DatabaseNotReady, OutriggerError
+from core.model.errors import OutriggerError
 from core.model.inbound import Accepted, InboundItem
 from core.pipeline.completion import Written
 from core.pipeline.courier import Courier
@@ -37,7 +36,7 @@ from core.pipeline.supervisor import Start
 from core.pipeline.wake import Bell, listen
 from core.pipeline.worker import Worker
 from core.store.database import Database
-from core.store.migrate import migrate, pending
+from core.store.migrate import pending
 from core.time.clock import SystemClock
 from core.web.acknowledging import AcknowledgingDispatcher
 from core.web.app import create_app
@@ -78,27 +77,6 @@ class Place:
     def roots(self) -> tuple[Path, ...]:
         """Return the folders that may hold plugins."""
         return self.assembly.roots(self.environment)
-
-
-def prepare(place: Place, *, apply_file: bool) -> None:
-    """Check what a server needs before its processes start; with `apply_file` also apply a changed plugins.toml.
-
-    A new SQLite database is migrated on the spot, so that one command is enough. Raises OutriggerError.
-    """
-    database = place.database(2)
-    plugins = load_schemas(place.roots())
-    missing = pending(database, list(plugins.values()))
-    if missing and database.is_sqlite and "core:0001" in missing:
-        migrate(database, list(plugins.values()))
-    elif missing:
-        raise DatabaseNotReady(
-            f"The database lacks {len(missing)} migrations ({', '.join(missing[:4])}); run `outrigger migrate` first."
-        )
-    if apply_file:
-        around = place.assembly.surroundings(plugins, place.environment)
-        applied = apply_if_changed(database, place.environment.config_path, around, clock=SystemClock(), by="serve")
-        _log.info("configuration", version=applied.number, new=applied.is_new)
-    database.close()
 
 
 def web(place: Place, bells: Bells, listener: socket.socket, start: Start) -> None:

@@ -76,7 +76,8 @@ def _run(context: Any, host: str | None, port: int, workers: int, *, roles: tupl
     make_database_folder(environment.database_url)
     folder = _metrics_folder()
     # Imported only now: the metrics library decides at import whether several processes share its files.
-    from core.cli.processes import Bells, Place, prepare
+    from core.cli.preparing import prepare
+    from core.cli.processes import Bells, Place
     from core.pipeline.supervisor import Supervisor
     from core.pipeline.wake import Bell
 

@@ -134,7 +134,7 @@ class PluginSections:
             return None
         stored = self.configs.setdefault(plugin.name, [])
         numbers[key] = len(stored)
-        every = {leaf: origins.get(leaf, DEFAULT) for leaf in leaves(values)}
+        every = {leaf: _origin_at(leaf, origins) for leaf in leaves(values)}
         stored.append({"given": given, "values": values, "origins": {**every, **origins}})
         return numbers[key]
 
@@ -163,6 +163,14 @@ class PluginSections:
         section = (origin or f"file: plugins.{plugin}.config").partition(": ")[2]
         path = f"{section}.{where}" if where and not section.startswith("OUTRIGGER_") else section
         self._faults.add(self._place(path), message)
+
+
+def _origin_at(leaf: str, origins: Mapping[str, str]) -> str:
+    """Return where a value came from: a list may have been given as a table, whose members have the origins then."""
+    if leaf in origins:
+        return origins[leaf]
+    below = [origin for given, origin in origins.items() if given.startswith(f"{leaf}.")]
+    return max(below, key=lambda origin: "units." in origin, default=DEFAULT)
 
 
 def _origin_of(key: str, origins: Mapping[str, str]) -> str | None:

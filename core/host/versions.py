@@ -8,7 +8,7 @@ Public: `Configurations(database, plugins).current(connection)` is the cached wa
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -49,6 +49,16 @@ class Version:
             "origin": self.origin,
             "reason": self.reason,
         }
+
+
+def absent_plugins(found: Version | None, installed: Collection[str]) -> dict[str, list[str]]:
+    """Return the plugins that a version switches on somewhere and that are not installed, each with those units."""
+    absent: dict[str, list[str]] = {}
+    for unit, plugins in (found.resolved["plugins"] if found is not None else {}).items():
+        for name, item in plugins.items():
+            if item["enabled"] and name not in installed:
+                absent.setdefault(name, []).append(unit)
+    return absent
 
 
 def current_number(connection: Connection) -> int:

@@ -14,7 +14,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
-from core.cli import findings
+from core.cli import findings, machine_findings
+from core.cli.finding import Finding
 from core.cli.session import Session
 from core.store import database as store
 from core.store.database import Database
@@ -33,9 +34,7 @@ def levels(terminal: Terminal, code: int = 0) -> dict[str, tuple[str, str]]:
     return worst
 
 
-def look(
-    check: Callable[[Session], list[findings.Finding]], terminal: Terminal, at: datetime | None = None
-) -> findings.Finding:
+def look(check: Callable[[Session], list[Finding]], terminal: Terminal, at: datetime | None = None) -> Finding:
     """Make one check of the doctor, at a time of the test's choice, and return its first finding."""
     session = Session(terminal.assembly(), terminal.environ)
     if at is not None:
@@ -183,25 +182,25 @@ def test_low_disk_is_worth_a_look_and_no_disk_fails(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch, free: int, level: str
 ) -> None:
     usage = SimpleNamespace(free=free, total=1000)
-    monkeypatch.setattr(findings.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(machine_findings.shutil, "disk_usage", lambda path: usage)
     assert look(findings.disk, terminal).level == level
 
 
 def test_a_lock_that_nobody_gives_back_is_told(tmp_path: Path) -> None:
     path = tmp_path / "x.turn.write"
     path.touch()
-    assert not findings._is_held(path, patience_s=0)
+    assert not machine_findings._is_held(path, patience_s=0)
     descriptor = os.open(path, os.O_RDWR)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
-    assert findings._is_held(path, patience_s=0)
+    assert machine_findings._is_held(path, patience_s=0)
     os.close(descriptor)
-    assert not findings._is_held(tmp_path / "missing", patience_s=0)
+    assert not machine_findings._is_held(tmp_path / "missing", patience_s=0)
 
 
 def test_a_check_that_breaks_is_a_finding_and_hides_no_other(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken_check(_: Session) -> list[findings.Finding]:
+    def broken_check(_: Session) -> list[Finding]:
         raise ZeroDivisionError("nobody thought of this")
 
     monkeypatch.setattr(findings, "CHECKS", (broken_check, *findings.CHECKS))

@@ -101,7 +101,8 @@ def test_a_mistyped_command_is_a_usage_error_with_the_nearest(terminal: Terminal
 
 
 def test_show_tells_where_every_value_came_from(terminal: Terminal) -> None:
-    terminal.write("plugins.toml", "[units.new_energy]\n[units.new_energy.plugins.cli_sizer]\nenabled = true\nconfig.large_from = 800\n")
+    text = "[units.new_energy.plugins.cli_sizer]\nenabled = true\nconfig.large_from = 800\n"
+    terminal.write("plugins.toml", f"[units.new_energy]\n{text}")
     terminal.ok("config", "apply")
     shown = terminal.json("plugins", "show", "cli-sizer")
     assert shown["units"]["new_energy"]["origins"]["large_from"] == "file: units.new_energy.plugins.cli_sizer.config"

@@ -99,9 +99,7 @@ def around(scorer: dict[str, Plugin]) -> Surroundings:
         if source.adapter != "standard":
             near = did_you_mean(source.adapter, ["standard"])
             return [{"path": "adapter", "message": f'there is no adapter "{source.adapter}".{near}'}]
-        return [
-            {"path": "options", "message": f'unknown option "{key}"'} for key in source.options if key != "zone"
-        ]
+        return [{"path": "options", "message": f'unknown option "{key}"'} for key in source.options if key != "zone"]
 
     return Surroundings(scorer, check)
 

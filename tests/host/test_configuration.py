@@ -77,6 +77,17 @@ def test_every_value_tells_where_it_came_from(around: Surroundings) -> None:
     assert setting.values == {"hot_score": 60, "grades": {"A": 75, "B": 65}, "channel": None}
 
 
+def test_a_list_given_as_a_table_has_the_origin_of_its_members(around: Surroundings) -> None:
+    def load(values: Any) -> Any:
+        return {"grids": [{"name": name, **grid} for name, grid in values.get("grids", {}).items()], "plain": []}
+
+    plugins = {**around.plugins, "host_scorer": dataclasses.replace(around.plugins["host_scorer"], load_config=load)}
+    text = '[plugins.host_scorer]\nenabled = true\nconfig.grids.east.reps = ["li.na"]'
+    origins = configured(text, dataclasses.replace(around, plugins=plugins)).plugins["default", "host_scorer"].origins
+    assert origins["grids"] == "file: plugins.host_scorer.config"
+    assert origins["plain"] == "default"
+
+
 def test_switches_follow_unit_then_plugin_then_manifest(around: Surroundings) -> None:
     configuration = configured(GOOD, around)
     assert configuration.is_enabled("new_energy", "host_scorer")
