@@ -180,7 +180,7 @@ class _Watcher:
 
     def tick(self) -> bool:
         """Look once; return whether effects are still to come."""
-        rows = self._outside.rows("SELECT id, event_id FROM decisions WHERE id > ? ORDER BY id", self._last)
+        rows = self._outside.rows("SELECT id, event_id FROM decisions WHERE id > ? ORDER BY id LIMIT 500", self._last)
         if rows:
             now = time.monotonic()
             self._last = rows[-1][0]

@@ -65,7 +65,8 @@ class Outside:
                 self.path, isolation_level=None, timeout=30, check_same_thread=False
             )
         else:
-            self._connection = psycopg.connect(_plain(url), autocommit=True)
+            # Not prepared: a plan made for any value scans the table where the plan for this value uses the index.
+            self._connection = psycopg.connect(_plain(url), autocommit=True, prepare_threshold=None)
 
     def rows(self, query: str, *values: Any) -> Sequence[Any]:
         """Run a query with `?` for values and return its rows."""
