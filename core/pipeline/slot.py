@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import mmap
-import struct
 import time
 from dataclasses import dataclass
 from typing import Any
 
-_HEAD = struct.Struct("<dddI")  # call began, last beat, time limit (seconds, monotonic), length of the name
 _SIZE = 4096
+_BEGAN, _BEAT, _LIMIT, _LENGTH = range(4)  # numbers at the head: seconds of the monotonic clock, and the name's length
+_NAME = 4 * 8
+"""Where the call's name begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +35,25 @@ class CallSlot:
 
     def __init__(self) -> None:
         self._page = mmap.mmap(-1, _SIZE)
-        _HEAD.pack_into(self._page, 0, 0.0, time.monotonic(), 0.0, 0)
+        # Each number is stored by one aligned move, so a reader in another process never sees half of it. Packing all
+        # of them at once would not do: it fills the place with zeros first, and a beat of zero looks like silence.
+        self._numbers = memoryview(self._page)[:_NAME].cast("d")
+        self.end()
 
     def begin(self, call: Call, limit_s: float) -> None:
         """Say that `call` begins now and may take `limit_s` seconds."""
         text = json.dumps([call.unit, call.plugin, call.event_id, call.event_seq, call.generation]).encode()[:3000]
-        self._page[_HEAD.size : _HEAD.size + len(text)] = text
         now = time.monotonic()
-        _HEAD.pack_into(self._page, 0, now, now, limit_s, len(text))
+        self._page[_NAME : _NAME + len(text)] = text
+        self._numbers[_LENGTH] = len(text)
+        self._numbers[_LIMIT] = limit_s
+        self._numbers[_BEAT] = now
+        self._numbers[_BEGAN] = now  # last: from here on the name counts
 
     def end(self) -> None:
         """Say that the call returned."""
-        _HEAD.pack_into(self._page, 0, 0.0, time.monotonic(), 0.0, 0)
+        self._numbers[_BEGAN] = 0.0
+        self._numbers[_BEAT] = time.monotonic()
 
     def beat(self) -> None:
         """Say that the worker is alive between calls."""
@@ -57,18 +65,19 @@ class CallSlot:
 
     def overdue_s(self) -> float:
         """Return by how many seconds the current call is over its limit; negative when it is not, or none runs."""
-        began, _, limit, _ = _HEAD.unpack_from(self._page, 0)
+        limit, began = self._numbers[_LIMIT], self._numbers[_BEGAN]
         return time.monotonic() - began - limit if began else -1.0
 
     def silent_s(self) -> float:
         """Return how long the worker has said nothing."""
-        _, beat, _, _ = _HEAD.unpack_from(self._page, 0)
-        return time.monotonic() - float(beat)
+        return time.monotonic() - self._numbers[_BEAT]
 
     def current(self) -> Call | None:
-        """Return the call that began and did not return, or None."""
-        began, _, _, length = _HEAD.unpack_from(self._page, 0)
-        if not began:
+        """Return the call that began and did not return, or None; sure only once the worker is dead or hangs."""
+        if not self._numbers[_BEGAN]:
             return None
-        values: list[Any] = json.loads(self._page[_HEAD.size : _HEAD.size + length])
-        return Call(*values)
+        try:
+            values: list[Any] = json.loads(self._page[_NAME : _NAME + int(self._numbers[_LENGTH])])
+            return Call(*values)
+        except (ValueError, TypeError):
+            return None  # a living worker was writing the next name

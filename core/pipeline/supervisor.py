@@ -51,6 +51,7 @@ class Child:
     start_after: float = 0.0
     crash: tuple[Call, str] | None = None
     killed_because: str = ""
+    suspicion: int = 0
 
 
 class Supervisor:
@@ -114,7 +115,7 @@ class Supervisor:
     def _start(self, child: Child) -> None:
         crash, child.crash = child.crash, None
         child.slot.clear()
-        child.killed_because = ""
+        child.killed_because, child.suspicion = "", 0
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()
@@ -179,11 +180,16 @@ class Supervisor:
             self._start(child)
 
     def _watch(self, child: Child) -> None:
+        why = ""
         if child.slot.overdue_s() > KILL_SLACK_S:
             call = child.slot.current()
-            self._kill(child, f"hung in plugin {call.plugin}" if call else "hung")
+            why = f"hung in plugin {call.plugin}" if call else "hung"
         elif child.watch_silence and child.slot.silent_s() > SILENT_LIMIT_S:
-            self._kill(child, f"silent for {SILENT_LIMIT_S:.0f} s")
+            why = f"silent for {SILENT_LIMIT_S:.0f} s"
+        # Two looks in a row must agree, since a child is not killed on one reading of what it is just writing.
+        child.suspicion = child.suspicion + 1 if why else 0
+        if child.suspicion >= 2:
+            self._kill(child, why)
 
     def _kill(self, child: Child, why: str) -> None:
         child.killed_because = why
