@@ -1,0 +1,1 @@
+"""Tests of calendars and working time, and the oracle they are judged by."""
