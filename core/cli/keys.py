@@ -56,7 +56,7 @@ def list_(ctx: click.Context, as_json: bool) -> None:
 def revoke(ctx: click.Context, key_id: str, as_json: bool) -> None:
     """Make a key useless from the next request on."""
     found = session(ctx)
-    ApiKeys(found.database, found.clock).revoke(key_id)
+    ApiKeys(found.database, found.clock).revoke(key_id, by=person())
     if as_json:
         print_json({"id": key_id, "revoked": True})
     else:

@@ -13,6 +13,7 @@ from core import signals
 from core.model.errors import Conflict, NotFound
 from core.model.outcomes import OPEN_DELIVERY, DeliveryStatus, OutboxStatus, check_delivery_step
 from core.pipeline.driver_locks import wait_for_lane
+from core.store import audit
 from core.store.database import Database
 from core.store.tables import deliveries, events, outbox, quarantines
 from core.store.waiting import release
@@ -54,6 +55,7 @@ class Interventions:
                 status=DeliveryStatus.AVAILABLE.value, reason=f"retried by {actor}", attempts=0,
                 due_at=self.clock.now(), finished_at=None, out_of_order=row.out_of_order or _is_late(connection, row),
             )  # fmt: skip
+            self._record(connection, "delivery.retried", f"dlv_{row.id}", row, actor)
             self._notify(connection)
         self.wake()
 
@@ -72,6 +74,7 @@ class Interventions:
                 status=DeliveryStatus.DISCARDED.value, reason=why, finished_at=now, waiting_for=None, wait_until=None,
             )  # fmt: skip
             release(connection, row._mapping, now)
+            self._record(connection, "delivery.discarded", f"dlv_{row.id}", row, actor)
             self._notify(connection)
         self.wake()
         signals.notify_observers(
@@ -88,6 +91,7 @@ class Interventions:
                 connection, outbox, outbox.c.seq == row.seq, row.status,
                 status=OutboxStatus.AVAILABLE.value, attempts=0, due_at=self.clock.now(), reason=f"retried by {actor}",
             )  # fmt: skip
+            self._record(connection, "message.retried", row.id, row, actor)
             self._notify(connection)
         self.wake()
 
@@ -101,6 +105,15 @@ class Interventions:
                 connection, outbox, outbox.c.seq == row.seq, row.status,
                 status=OutboxStatus.DISCARDED.value, reason=f"discarded by {actor}: {reason}",
             )  # fmt: skip
+            self._record(connection, "message.discarded", row.id, row, actor)
+
+    def _record(self, connection: Connection, action: str, subject: str, row: Any, actor: str) -> None:
+        # The reason somebody gave may speak of a customer; it stays in the row, where it can be erased.
+        details = {"plugin": row.plugin, "event_id": row.event_id, "was": row.status}
+        audit.append(
+            connection, actor=actor, action=action, subject=subject, unit=row.unit, details=details,
+            now=self.clock.now(),
+        )  # fmt: skip
 
     def _notify(self, connection: Connection) -> None:
         if not self.database.is_sqlite:

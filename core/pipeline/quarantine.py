@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from core.model.outcomes import ATTENTION, DeliveryStatus
 from core.pipeline.backoff import delivery_delay
 from core.pipeline.slot import Call
+from core.store import audit
 from core.store.columns import status_in
 from core.store.tables import deliveries, quarantines
 
@@ -23,6 +24,8 @@ def record_crash(connection: Connection, call: Call, how: str, now: datetime, *,
 
     The delivery it died on, when it is stored already, becomes retryable like after any other failure.
     """
+    _fail_delivery(connection, call, how, now)
+    audit.lock(connection)  # before the quarantine's row, which a switch that lifts it takes in this order too
     where = (quarantines.c.unit == call.unit, quarantines.c.plugin == call.plugin)
     row = connection.execute(sa.select(quarantines).where(*where)).first()
     crashes = 1 if row is None or now - row.changed_at > FORGET_AFTER else row.crashes + 1
@@ -39,7 +42,11 @@ def record_crash(connection: Connection, call: Call, how: str, now: datetime, *,
         connection.execute(sa.insert(quarantines).values(unit=call.unit, plugin=call.plugin, **values))
     else:
         connection.execute(sa.update(quarantines).where(*where).values(**values))
-    _fail_delivery(connection, call, how, now)
+    if active and (row is None or not row.active):
+        audit.append(
+            connection, actor="supervisor", action="quarantine.made", subject=f"{call.unit}/{call.plugin}",
+            unit=call.unit, details={"crashes": crashes, "event_id": call.event_id}, now=now,
+        )  # fmt: skip
     return active
 
 
@@ -70,11 +77,16 @@ def _fail_delivery(connection: Connection, call: Call, how: str, now: datetime) 
 
 def lift(connection: Connection, unit: str, plugin: str, by: str, now: datetime) -> bool:
     """End a plugin's quarantine in a unit; its deliveries go on in order. Returns whether there was one."""
+    audit.lock(connection)
     changed = connection.execute(
         sa.update(quarantines)
         .where(quarantines.c.unit == unit, quarantines.c.plugin == plugin, quarantines.c.active.is_(True))
         .values(active=False, crashes=0, reason="lifted", changed_at=now, changed_by=by)
     )
+    if changed.rowcount:
+        audit.append(
+            connection, actor=by, action="quarantine.lifted", subject=f"{unit}/{plugin}", unit=unit, now=now
+        )  # fmt: skip
     return bool(changed.rowcount)
 
 

@@ -29,6 +29,7 @@ from core.pipeline.replay_rejected import (
     map_batch,
 )
 from core.pipeline.replay_rows import earlier_generations, replayed_delivery
+from core.store import audit
 from core.store.database import Database
 from core.store.reading.events import EventFilter
 from core.store.tables import deliveries, events
@@ -80,6 +81,7 @@ class Replayer:
         plugin: str | None = None,
         outward: bool = False,
         units: frozenset[str] | None = None,
+        actor: str,
     ) -> Replayed:
         """Replay one event, for one plugin only if named. `units` limits which units' plugins run (None: all).
 
@@ -97,6 +99,7 @@ class Replayer:
                 result = self._add(connection, [row], plugin, outward, units)
                 if not result.deliveries:
                     raise Conflict(self._nobody(row, plugin))
+            self._record(connection, [row], result, row.unit, {"plugin": plugin, "outward": outward}, actor)
             self._notify(connection)
         self.wake()
         return result
@@ -138,6 +141,7 @@ class Replayer:
         plugin: str | None = None,
         outward: bool = False,
         progress: Callable[[int, int], None] = lambda done, total: None,
+        actor: str,
     ) -> Replayed:
         """Replay the set the estimate counted, oldest first; `progress` is told (events done, events in all).
 
@@ -157,13 +161,16 @@ class Replayer:
                 rows = self._batch(connection, chosen, after, confirmed.up_to)
                 if not rows:
                     break
+                done = Replayed()
                 if is_of_rejected(chosen):
-                    accepted, reasons = map_batch(connection, self.remap, rows, self.clock.now())
-                    total.accepted += accepted
+                    done.accepted, reasons = map_batch(connection, self.remap, rows, self.clock.now())
+                    total.accepted += done.accepted
                     total.still_rejected += sum(reasons.values())
                     count_reasons(total.reasons, reasons)
                 else:
-                    total.deliveries += self._add(connection, rows, plugin, outward, chosen.units).deliveries
+                    done = self._add(connection, rows, plugin, outward, chosen.units)
+                    total.deliveries += done.deliveries
+                self._record(connection, rows, done, chosen.unit, {"plugin": plugin, "outward": outward}, actor)
                 self._notify(connection)
             after = rows[-1].seq
             total.events += len(rows)
@@ -252,6 +259,24 @@ class Replayer:
     def _map_again(self, connection: Connection, row: Any) -> Replayed:
         item = map_again(self.remap, row)
         return Replayed(events=1, accepted=accept_mapped(connection, row, item, self.clock.now()))
+
+    def _record(
+        self,
+        connection: Connection,
+        rows: Sequence[Any],
+        done: Replayed,
+        unit: str | None,
+        how: Mapping[str, Any],
+        actor: str,
+    ) -> None:
+        """Write one row for what was replayed in this transaction, a single event or a batch of a set."""
+        what = {"events": len(rows), "deliveries": len(done.deliveries), "accepted": len(done.accepted)}
+        first, last = rows[0].id, rows[-1].id
+        audit.append(
+            connection, actor=actor, unit=unit, now=self.clock.now(),
+            action="rejected.replayed" if rows[0].status == EventStatus.REJECTED else "event.replayed",
+            subject=first if first == last else f"{first} to {last}", details={**how, **what},
+        )  # fmt: skip
 
     def _notify(self, connection: Connection) -> None:
         if not self.database.is_sqlite:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+import sqlalchemy as sa
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
@@ -91,13 +92,25 @@ def _context(connection: Connection, script: ScriptDirectory, table: str) -> Mig
 
 def _missing(connection: Connection, folder: Path, table: str) -> list[str]:
     script = _script(folder)
-    current = _context(connection, script, table).get_current_heads()
+    current = _current(connection, script, table)
     steps = list(script.iterate_revisions("heads", current or "base"))
     return [step.revision for step in reversed(steps) if step.revision not in current]
 
 
+def _current(connection: Connection, script: ScriptDirectory, table: str) -> tuple[str, ...]:
+    """Return what was migrated so far; nothing, where somebody dropped a plugin's tables and left its version table."""
+    heads = _context(connection, script, table).get_current_heads()
+    if table == CORE_VERSIONS or not heads:
+        return heads
+    prefix = table.removesuffix("alembic_version")
+    names = sa.inspect(connection).get_table_names()
+    return heads if any(name.startswith(prefix) and name != table for name in names) else ()
+
+
 def _upgrade(connection: Connection, folder: Path, table: str) -> None:
     script = _script(folder)
+    if not _current(connection, script, table) and sa.inspect(connection).has_table(table):
+        connection.execute(sa.delete(sa.table(table)))
 
     def steps(heads: tuple[str, ...], context: MigrationContext) -> list[object]:
         return script._upgrade_revs("heads", heads)  # type: ignore[arg-type, return-value]

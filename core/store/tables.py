@@ -216,6 +216,8 @@ outbox = sa.Table(
     _column("attempts", sa.Integer),
     _column("due_at", InstantColumn),
     _column("reason", sa.Text, nullable=True),
+    _column("channel_data", sa.Text, nullable=True),  # JSON: what the channel needs to know beside the body
+    _column("still_true", sa.Text, nullable=True),  # JSON: a condition that must hold when it is sent
     _column("created_at", InstantColumn),
     _column("sent_at", InstantColumn, nullable=True),
     sa.UniqueConstraint("id"),
@@ -289,4 +291,46 @@ idempotency_keys = sa.Table(
     _column("status", sa.Integer),
     _column("response", sa.Text),
     _column("created_at", InstantColumn),
+)
+
+links = sa.Table(
+    "links",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),  # SHA-256 of the token, which only the receiver has
+    _column("plugin", sa.Text),
+    _column("page", sa.Text),
+    _column("subject", JsonColumn),  # what the page is about
+    _column("person", sa.Text),  # who may use it
+    _column("unit", sa.Text),
+    _column("event_id", sa.Text),
+    _column("created_at", InstantColumn),
+    _column("expires_at", InstantColumn),
+    _column("used_at", InstantColumn, nullable=True),
+    sa.Index("ix_links_expires_at", "expires_at"),
+    comment="signed links to pages; each decides once",
+)
+
+server_keys = sa.Table(
+    "server_keys",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    _column("value", sa.Text),
+    _column("created_at", InstantColumn),
+    comment="keys the server made for itself where none is configured",
+)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("seq", BigId, primary_key=True, autoincrement=False),  # the one before plus one, without gaps
+    _column("at", InstantColumn),
+    _column("actor", sa.Text),
+    _column("action", sa.Text),
+    _column("subject", sa.Text),
+    _column("unit", sa.Text, nullable=True),  # None: it concerns every unit
+    _column("details", sa.Text),  # canonical JSON; ids and names of settings, no personal values
+    _column("previous", sa.Text),  # hash of the row before
+    _column("hash", sa.Text),
+    sa.UniqueConstraint("hash"),
+    comment="who did what, as a chain of hashes; triggers made by the migration refuse to change it",
 )

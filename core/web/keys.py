@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from core.model.errors import InvalidRequest, NotFound
+from core.store import audit
 from core.store.database import Database
 from core.store.tables import api_keys
 from core.time.clock import Clock
@@ -53,6 +55,7 @@ class ApiKeys:
         }
         with self.database.write() as connection:
             connection.execute(sa.insert(api_keys).values(**row))
+            self._record(connection, "key.created", row, created_by)
         return token, {name: row[name] for name in _SHOWN}
 
     def list(self) -> list[dict[str, Any]]:
@@ -62,17 +65,19 @@ class ApiKeys:
             rows = connection.execute(statement.order_by(api_keys.c.created_at.desc(), api_keys.c.id))
             return [dict(row._mapping) for row in rows]
 
-    def revoke(self, identity: str) -> None:
+    def revoke(self, identity: str, *, by: str) -> None:
         """Make a key useless from the next request on; doing it twice is not an error. Raises NotFound."""
         with self.database.write() as connection:
-            known = connection.execute(sa.select(api_keys.c.revoked_at).where(api_keys.c.id == identity)).first()
+            known = connection.execute(sa.select(api_keys).where(api_keys.c.id == identity)).first()
             if known is None:
                 raise NotFound(f'There is no API key "{identity[:80]}".')
-            connection.execute(
+            changed = connection.execute(
                 sa.update(api_keys)
                 .where(api_keys.c.id == identity, api_keys.c.revoked_at.is_(None))
                 .values(revoked_at=self.clock.now())
             )
+            if changed.rowcount:
+                self._record(connection, "key.revoked", known._asdict(), by)
 
     def recognise(self, token: str) -> Caller | None:
         """Return who holds this token, or None.
@@ -88,6 +93,10 @@ class ApiKeys:
             return None
         units = None if ALL_UNITS in row.units else frozenset(row.units)
         return Caller(key_id=row.id, name=row.name, role=row.role, units=units)
+
+    def _record(self, connection: Connection, action: str, key: Mapping[str, Any], by: str) -> None:
+        details = {name: key[name] for name in ("name", "role", "units")}
+        audit.append(connection, actor=by, action=action, subject=key["id"], details=details, now=self.clock.now())
 
 
 def _digest(token: str) -> str:
