@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import difflib
 import sys
-from typing import Literal
+from collections.abc import Iterable
+from typing import Any, Literal
 
 import click
 
+from core.cli.changing import change_and_lift
 from core.cli.output import done
 from core.cli.parts import person
-from core.cli.printing import command, print_fields, print_json, print_table
-from core.cli.session import Session
+from core.cli.printing import command, print_fields, print_json, print_table, safe
+from core.cli.session import Session, plugin_name
 from core.host import versions
 from core.host.applying import Applied, apply, drift, rollback
 from core.host.configuration import resolve
-from core.host.toml_document import read_text
-from core.model.errors import ConfigurationRefused
+from core.host.environment import toml_value
+from core.host.plugin_schema import plain
+from core.host.toml_document import dotted, keys, parse, read_text, value_at
+from core.model.errors import ConfigurationRefused, DatabaseNotReady, NotFound, did_you_mean
 from core.model.instants import format_instant
 
-config = click.Group("config", help="plugins.toml as desired state: check, apply, look back, go back.")
+config = click.Group("config", help="plugins.toml as desired state: check, apply, change single keys, go back.")
 
 BY = click.option("--by", default=None, help="Who does it.  [default: you]")
 
@@ -29,23 +33,39 @@ BY = click.option("--by", default=None, help="Who does it.  [default: you]")
 def check(session: Session, as_json: bool) -> None:
     """Check plugins.toml as a whole, without applying it. Every fault is told at once."""
     path = session.environment.config_path
-    resolved = resolve(read_text(path), session.surroundings())
+    before = _in_force(session)
+    resolved = resolve(read_text(path), session.surroundings(), before=before.resolved if before else None)
     broken = {name: plugin.error for name, plugin in session.plugins().items() if plugin.error}
     if as_json:
-        print_json({"file": str(path), "faults": [], "plugins_with_errors": broken})
+        print_json({"file": str(path), "faults": [], "plugins_with_errors": broken, "absent": resolved["absent"]})
         return
     click.echo(f"{path} is right: {len(resolved['sources'])} sources, {len(resolved['units'])} units.")
     for name, error in broken.items():
         click.echo(f"Its settings could not be checked, because the plugin cannot be loaded: {name}: {error}")
+    if resolved["absent"]:
+        click.echo(_absent(resolved["absent"]))
+
+
+def _in_force(session: Session) -> versions.Version | None:
+    """Return the version in force; None where there is none, or no database to look into yet."""
+    try:
+        with session.database.read() as connection:
+            return versions.newest(connection)
+    except DatabaseNotReady:
+        return None
+
+
+def _absent(names: Iterable[str]) -> str:
+    return f"Not installed any more, so kept as it was and not checked: {', '.join(names)}."
 
 
 @command(config, "apply")
 @click.option("--reason", default="", help="Why; kept with the version.")
-@click.option("--wins", type=click.Choice(["file", "switches"]), help="Which counts when newer switches say otherwise.")
+@click.option("--wins", type=click.Choice(["file", "server"]), help="Which counts when newer changes say otherwise.")
 @BY
 @click.pass_obj
 def apply_file(
-    session: Session, reason: str, wins: Literal["file", "switches"] | None, by: str | None, as_json: bool
+    session: Session, reason: str, wins: Literal["file", "server"] | None, by: str | None, as_json: bool
 ) -> None:
     """Make plugins.toml a new configuration version; running processes pick it up within two seconds."""
     applied = apply(
@@ -105,7 +125,7 @@ def diff(session: Session, as_json: bool) -> None:
 @click.option("--number", type=int, help="Which version.  [default: the one in force]")
 @click.pass_obj
 def export(session: Session, number: int | None, as_json: bool) -> None:
-    """Print a version's document, switches included, as plugins.toml would say it."""
+    """Print a version's document, changes included, as plugins.toml would say it."""
     with session.database.read() as connection:
         found = versions.version(connection, number or versions.current_number(connection))
     if as_json:
@@ -150,4 +170,83 @@ def _tell(applied: Applied, as_json: bool) -> None:
         text = f"Version {applied.number} is in force."
     if applied.not_written:
         text += f" The file was not changed: {applied.not_written}."
-    done(as_json, text, number=applied.number, is_new=applied.is_new, not_written=applied.not_written or None)
+    if applied.absent:
+        text += f" {_absent(applied.absent)}"
+    done(
+        as_json, text, number=applied.number, is_new=applied.is_new, not_written=applied.not_written or None,
+        absent=list(applied.absent),
+    )  # fmt: skip
+
+
+PLUGIN = click.option("--plugin", help="KEY is one of this plugin's settings.")
+UNIT = click.option("--unit", help="KEY is of this business unit; with --plugin, the plugin's setting there alone.")
+REASON = click.option("--reason", required=True, help="Why; shown wherever the value is.")
+
+
+@command(config, "set")
+@click.argument("key")
+@click.argument("value")
+@PLUGIN
+@UNIT
+@REASON
+@BY
+@click.pass_obj
+def set_key(
+    session: Session, key: str, value: str, plugin: str | None, unit: str | None, reason: str, by: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Set a key on the running server: a new version, also written to the file.
+
+    KEY is a path such as `dispatch.max_attempts`; with --plugin or --unit it starts there, such as `grades.A`. VALUE is
+    taken as TOML (75, true, ["east"], 2026-12-01) where it reads as that, else as text. One that begins with a minus
+    stands after `--`.
+    """
+    path = _path(key, plugin, unit)
+    _change(session, path, toml_value(value), reason, by, as_json)
+
+
+@command(config, "unset")
+@click.argument("key")
+@PLUGIN
+@UNIT
+@REASON
+@BY
+@click.pass_obj
+def unset_key(
+    session: Session, key: str, plugin: str | None, unit: str | None, reason: str, by: str | None, as_json: bool
+) -> None:
+    """Remove a key on the running server, so that what stands below it counts again: a new version.
+
+    KEY is a path as for `config set`.
+    """
+    path = _path(key, plugin, unit)
+    before = _in_force(session)
+    document = parse(before.document, f"version {before.number}") if before is not None else {}
+    if value_at(document, path) is None:
+        siblings = value_at(document, path[:-1])
+        near = did_you_mean(path[-1], siblings if isinstance(siblings, dict) else ())
+        raise NotFound(f"`{dotted(path)}` is not set, so nothing was removed.{near}")
+    _change(session, path, None, reason, by, as_json)
+
+
+def _path(key: str, plugin: str | None, unit: str | None) -> tuple[str, ...]:
+    of_unit = ("units", unit) if unit is not None else ()
+    of_plugin = ("plugins", plugin_name(plugin), "config") if plugin is not None else ()
+    return (*of_unit, *of_plugin, *keys(key))
+
+
+def _change(session: Session, path: tuple[str, ...], value: Any, reason: str, by: str | None, as_json: bool) -> None:
+    made, lifted = change_and_lift(
+        session.database, session.environment.config_path, session.surroundings(), changes={path: value},
+        by=by or person(), reason=reason, clock=session.clock,
+    )  # fmt: skip
+    said = "is removed" if value is None else f"is {safe(plain(value))}"
+    text = f"`{dotted(path)}` {said} (version {made.number})." if made.is_new else f"`{dotted(path)}` {said} already."
+    if lifted:
+        text += f" Its quarantine is lifted in {', '.join(lifted)}."
+    if made.not_written:
+        text += f" The file does not say so: {made.not_written}; `outrigger config diff` shows the difference."
+    done(
+        as_json, text, number=made.number, is_new=made.is_new, key=dotted(path), quarantine_lifted=lifted,
+        written_back=made.written_back, not_written=made.not_written or None,
+    )  # fmt: skip

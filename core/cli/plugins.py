@@ -7,15 +7,16 @@ from typing import Any
 
 import click
 
+from core.cli.changing import change_and_lift
 from core.cli.output import done
 from core.cli.parts import person
 from core.cli.printing import command, print_fields, print_json, print_table, safe
 from core.cli.session import Session, plugin_name
 from core.host.plugin import Plugin
 from core.host.settings import Configuration, PluginSetting
-from core.host.switches import switch
+from core.host.switches import switch_path
+from core.host.toml_document import dotted
 from core.model.errors import ConfigurationRefused, NotFound, did_you_mean
-from core.pipeline.quarantine import lift
 from core.store.reading.configuration import list_quarantines
 
 plugins = click.Group("plugins", help="Plugins: list, show, switch on and off per unit, check, make new ones.")
@@ -53,7 +54,7 @@ def _row(
 ) -> dict[str, Any]:
     problem = plugin.error
     if setting is None:
-        state, origin = "not applied", "install it by `outrigger config apply`"
+        state, origin = "not applied", "installed since; `outrigger plugins enable` switches it on"
     else:
         state, origin = "on" if setting.enabled else "off", setting.origins.get("enabled", "")
         problem = problem or session.configurations.faults.get((setting.unit, name))
@@ -129,13 +130,13 @@ def show(session: Session, name: str, unit: str | None, as_json: bool) -> None:
             print_table(rows, ("setting", "value", "origin"), widest=60)
 
 
-def _flat(values: Any, prefix: str = "") -> list[tuple[str, Any]]:
+def _flat(values: Any, before: tuple[str, ...] = ()) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     for key, value in values.items():
         if isinstance(value, dict) and value:
-            found += _flat(value, f"{prefix}{key}.")
+            found += _flat(value, (*before, key))
         else:
-            found.append((f"{prefix}{key}", value))
+            found.append((dotted((*before, key)), value))
     return found
 
 
@@ -164,27 +165,25 @@ def disable(session: Session, name: str, unit: str | None, reason: str, by: str 
 def _switch(
     session: Session, name: str, unit: str | None, reason: str, by: str | None, as_json: bool, *, enabled: bool
 ) -> None:
-    plugin, who = plugin_name(name), by or person()
-    units = [unit] if unit is not None else list(session.configuration().units)
-    lifted: list[str] = []
-
-    def lift_quarantine(connection: Any) -> None:
-        lifted[:] = [slug for slug in units if lift(connection, slug, plugin, who, session.clock.now())]
-
-    result = switch(
-        session.database, session.environment.config_path, session.surroundings(), plugin=plugin, unit=unit,
-        enabled=enabled, by=who, reason=reason, clock=session.clock, also=lift_quarantine if enabled else None,
+    plugin = plugin_name(name)
+    is_new = all(item.plugin != plugin for item in session.configuration().plugins.values())
+    result, lifted = change_and_lift(
+        session.database, session.environment.config_path, session.surroundings(),
+        changes={switch_path(plugin, unit): enabled}, by=by or person(), reason=reason, clock=session.clock,
     )  # fmt: skip
+    units = [slug for slug, switched, _ in result.switched if switched == plugin]
     word = "on" if enabled else "off"
-    text = f"{plugin} is {word} in {', '.join(result.units)} (version {result.number})."
-    if not result.units:
+    text = f"{plugin} is {word} in {', '.join(units)} (version {result.number})."
+    if not units:
         text = f"{plugin} is {word} there already."
+    if units and is_new:
+        text += " It is new here: run `outrigger migrate` if it has tables, and restart the server to load its code."
     if lifted:
         text += f" Its quarantine is lifted in {', '.join(lifted)}."
     if result.not_written:
         text += f" The file does not say so: {result.not_written}; `outrigger config diff` shows the difference."
     done(
-        as_json, text, number=result.number, units=list(result.units), enabled=enabled, quarantine_lifted=lifted,
+        as_json, text, number=result.number, units=units, enabled=enabled, quarantine_lifted=lifted,
         written_back=result.written_back, not_written=result.not_written or None,
     )  # fmt: skip
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import flask
 import structlog
-from sqlalchemy.engine import Connection
 
 from core import log, metrics, signals
+from core.cli.changing import change_and_lift
+from core.host.applying import rollback
 from core.host.assembly import Assembly
 from core.host.discovery import load_plugins, load_schemas
 from core.host.environment import Environment
@@ -22,7 +24,6 @@ from core.host.loading import contribution
 from core.host.plugin import Plugin
 from core.host.secrets import resolve_secret
 from core.host.settings import Configuration
-from core.host.switches import switch
 from core.host.versions import Configurations
 from core.model.errors import OutriggerError
 from core.model.inbound import Accepted, InboundItem
@@ -31,7 +32,6 @@ from core.pipeline.courier import Courier
 from core.pipeline.driver_locks import Share
 from core.pipeline.group_commit import GroupCommit, InboxWriter
 from core.pipeline.inbox import is_backlog_full
-from core.pipeline.quarantine import lift
 from core.pipeline.supervisor import Start
 from core.pipeline.wake import Bell, listen
 from core.pipeline.worker import Worker
@@ -42,7 +42,7 @@ from core.web.acknowledging import AcknowledgingDispatcher
 from core.web.app import create_app
 from core.web.refusals import Refusals
 from core.web.server import serve
-from core.web.services import Switch
+from core.web.services import Change, RollBack
 
 REFRESH_S = 0.5
 """How often a web process looks for a newer configuration version."""
@@ -124,10 +124,12 @@ class _WebParts:
             clock=self._clock,
             configuration=configuration,
             webhook_blueprint=webhooks,
-            plugin_blueprints=_blueprints(self._plugins),
+            plugin_blueprints=[item for _, item in _contributed(self._plugins, "api", "register_api")],
+            page_blueprints=dict(_contributed(self._plugins, "pages", "register_pages")),
             ready=lambda: ["draining"] if self._stopping() else [],
             plugins=lambda: self._plugins,
-            switch=_switch(self._place, self._database, self._plugins),
+            change=_change(self._place, self._database, self._plugins, self.watch),
+            roll_back=_roll_back(self._place, self._database, self._plugins, self.watch),
             remap=self._place.assembly.remap_factory(lambda: configuration().sources, self._clock),
             wake=self._wake,
             schema_fault=_SchemaCheck(list(self._plugins.values())),
@@ -157,6 +159,7 @@ class _Watch:
         self._stopping = stopping
         self._held: Configuration | None = None
         self._full = False
+        self._looking = threading.Lock()
         threading.Thread(target=self._run, name="watch", daemon=True).start()
 
     def configuration(self) -> Configuration:
@@ -167,57 +170,71 @@ class _Watch:
         """Whether too many stored events wait for a worker."""
         return self._full
 
+    def look(self) -> None:
+        """Look now; who changed the configuration in this process answers with what it made of it."""
+        with self._database.read() as connection:
+            newest = self._configurations.current(connection)
+            with self._looking:
+                before = self._held
+                if before is None or newest.number > before.number:  # and not what another thread saw earlier
+                    self._held = newest
+            self._full = is_backlog_full(connection, newest.dispatch.max_backlog)
+        if before is not None and newest.number > before.number:
+            signals.notify_observers(signals.config_changed, "", number=newest.number)
+
     def _run(self) -> None:
         while not self._stopping():
             try:
-                with self._database.read() as connection:
-                    newest = self._configurations.current(connection)
-                    if self._held is not None and newest.number != self._held.number:
-                        signals.notify_observers(signals.config_changed, "", number=newest.number)
-                    self._held = newest
-                    self._full = is_backlog_full(connection, self._held.dispatch.max_backlog)
-            except OutriggerError as error:
-                _log.warning("watching_failed", reason=error.message)
+                self.look()
+            except Exception as error:
+                # A watch that ended would leave this process with an old configuration for ever.
+                _log.warning("watching_failed", reason=str(error))
             threading.Event().wait(REFRESH_S)
 
 
-def _blueprints(plugins: dict[str, Plugin]) -> list[Any]:
-    found = []
+def _contributed(plugins: Mapping[str, Plugin], part: str, hook: str) -> Iterator[tuple[str, Any]]:
+    """Yield each plugin's blueprint by its name; one that cannot be imported is left out and the server runs."""
     for plugin in plugins.values():
-        if plugin.error is not None or not (plugin.folder / "api.py").is_file():
+        if plugin.error is not None or not (plugin.folder / f"{part}.py").is_file():
             continue
         try:
-            found.append(contribution(plugin, "api", "register_api"))
+            found = contribution(plugin, part, hook)
         except OutriggerError as error:
-            _log.error("plugin_api_left_out", plugin=plugin.name, reason=error.message)
-    return [item for item in found if item is not None]
+            _log.error("plugin_part_left_out", plugin=plugin.name, part=part, reason=error.message)
+            continue
+        if found is not None:
+            yield plugin.name, found
 
 
-def _switch(place: Place, database: Database, plugins: dict[str, Plugin]) -> Switch:
-    def switched(*, unit: str, plugin: str, enabled: bool, reason: str, actor: str) -> int:
-        clock = SystemClock()
-
-        def lift_quarantine(connection: Connection) -> None:
-            if enabled:
-                lift(connection, unit, plugin, actor, clock.now())
-
-        done = switch(
-            database,
-            place.environment.config_path,
-            place.assembly.surroundings(plugins, place.environment),
-            plugin=plugin,
-            unit=unit,
-            enabled=enabled,
-            by=actor,
-            reason=reason,
-            clock=clock,
-            also=lift_quarantine,
-        )
-        moment = signals.plugin_enabled if enabled else signals.plugin_disabled
-        signals.notify_observers(moment, unit, plugin=plugin, actor=actor, reason=reason)
+def _change(place: Place, database: Database, plugins: dict[str, Plugin], watch: _Watch) -> Change:
+    def changed(*, changes: Mapping[tuple[str, ...], Any], reason: str, actor: str, expected: int | None = None) -> int:
+        around = place.assembly.surroundings(plugins, place.environment)
+        done, _ = change_and_lift(
+            database, place.environment.config_path, around, changes=changes,
+            by=actor, reason=reason, clock=SystemClock(), expected=expected,
+        )  # fmt: skip
+        for unit, plugin, enabled in done.switched:
+            moment = signals.plugin_enabled if enabled else signals.plugin_disabled
+            signals.notify_observers(moment, unit, plugin=plugin, actor=actor, reason=reason)
+        with contextlib.suppress(OutriggerError):  # it is committed; the watch sees it when the database is back
+            watch.look()
         return done.number
 
-    return switched
+    return changed
+
+
+def _roll_back(place: Place, database: Database, plugins: dict[str, Plugin], watch: _Watch) -> RollBack:
+    def rolled_back(number: int, *, reason: str, actor: str, expected: int | None = None) -> int:
+        around = place.assembly.surroundings(plugins, place.environment)
+        done = rollback(
+            database, place.environment.config_path, around, number,
+            clock=SystemClock(), by=actor, reason=reason, expected=expected,
+        )  # fmt: skip
+        with contextlib.suppress(OutriggerError):  # it is committed; the watch sees it when the database is back
+            watch.look()
+        return done.number
+
+    return rolled_back
 
 
 def worker(place: Place, bells: Bells, share: Share, start: Start) -> None:

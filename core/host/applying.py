@@ -1,27 +1,33 @@
 """Applies plugins.toml: the reviewed file becomes a new configuration version, or is refused as a whole.
 
-Public: `apply(...)`, `apply_if_changed(...)` for `serve`, `rollback(...)`, `drift(...)`, `write_back(...)`.
+Public: `apply(...)`, `apply_if_changed(...)` for `serve`, `rollback(...)`, `drift(...)`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import structlog
 from sqlalchemy.engine import Connection
 
+from core.host.calendar_overlays import edited_overlays, stored_overlays
+from core.host.changes import ATTEMPTS, Who, changes_between, check_expected, overlaid
 from core.host.configuration import Surroundings, resolve
-from core.host.toml_document import digest, edit, parse, read_text, value_at, write_text
-from core.host.versions import Version, newest, note_file, store_version, version
+from core.host.file_state import pending_changes, write_back
+from core.host.plugin_schema import plain
+from core.host.toml_document import digest, dotted, parse, read_text
+from core.host.toml_editing import edit
+from core.host.versions import Version, current_number, last_applied, newest, note_file, store_version, version
 from core.model.errors import ConfigurationConflict, ConfigurationRefused
+from core.model.schemas import canonical_json
 from core.store.database import Database
 from core.time.clock import Clock
 
-Winner = Literal["file", "switches"]
+Winner = Literal["file", "server"]
 
 _log = structlog.get_logger("outrigger.config")
 
@@ -34,6 +40,7 @@ class Applied:
     is_new: bool
     written_back: bool = False
     not_written: str = ""  # why the file could not follow
+    absent: tuple[str, ...] = ()  # plugins that it has and that are not installed; they stayed as they were
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,7 @@ class Drift:
     in_step: bool
     text: str
     file_changed: bool = False
-    switches: tuple[str, ...] = field(default=())  # switched, but not in the file
+    changes: tuple[str, ...] = ()  # dotted keys that were changed on the server and not in the file
 
 
 def apply(
@@ -58,25 +65,28 @@ def apply(
 ) -> Applied:
     """Make the file a new version. Nothing is applied when it has faults, and nothing when it changes nothing.
 
-    Raises ConfigurationRefused with every fault; ConfigurationConflict when newer switches say otherwise than the
-    file and `wins` does not tell which of the two counts.
+    A plugin that the version in force has and that is not installed any more is no fault: its section stays,
+    unchecked, and is told in `absent`. Raises ConfigurationRefused with every fault; ConfigurationConflict when newer
+    changes say otherwise than the file and `wins` does not tell which of the two counts.
     """
-    text = read_text(path)
     with database.read() as connection:
         before = newest(connection)
-        conflicts = pending_switches(connection, before, parse(text, path.name)) if before else {}
+        # Read after the version: a change that is written into the file meanwhile is met when this one is stored.
+        text = read_text(path)
+        conflicts = pending_changes(connection, before, parse(text, path.name)) if before else {}
     file_text = text
     if conflicts and wins is None:
         assert before is not None
         raise _conflict(path, before, conflicts)
-    if conflicts and wins == "switches":
-        text = edit(text, {tuple(dotted.split(".")): value for dotted, value in conflicts.items()}, path.name)
-    resolved = resolve(text, around, switches=before.resolved["switches"] if before else None)
+    if conflicts and wins == "server":
+        text = edit(text, conflicts, path.name)
+    resolved = resolve(text, around, before=before.resolved if before else None)
+    absent = tuple(resolved["absent"])
     if before is not None and resolved == before.resolved and text == before.document:
         if before.file_hash != digest(file_text) and file_text == text:
             with database.write() as connection:
                 note_file(connection, before.number, digest(text))
-        return Applied(before.number, is_new=False)
+        return Applied(before.number, is_new=False, absent=absent)
     new = Version(
         number=before.number + 1 if before else 1,
         applied_at=clock.now(),
@@ -91,106 +101,100 @@ def apply(
         store_version(connection, new)
     _log.info("configuration applied", version=new.number, by=by)
     if text == file_text:
-        return Applied(new.number, is_new=True)
+        return Applied(new.number, is_new=True, absent=absent)
     fault = write_back(database, path, new)
-    return Applied(new.number, is_new=True, written_back=not fault, not_written=fault)
+    return Applied(new.number, is_new=True, written_back=not fault, not_written=fault, absent=absent)
 
 
 def apply_if_changed(database: Database, path: Path, around: Surroundings, *, clock: Clock, by: str) -> Applied:
-    """Apply the file only when it, or what the environment overrides, is not what was last applied; for `serve`.
+    """Apply the file only when it, its overlay files or what the environment overrides changed since; for `serve`.
 
-    A file that is missing or unchanged leaves the version in force. Raises like `apply`.
+    What is missing or unchanged leaves the version in force, and an unchanged file is no word against changes that
+    were made on the server. Raises like `apply`, but not when others make versions meanwhile.
     """
-    with database.read() as connection:
-        before = newest(connection)
-    if before is not None:
-        if not path.exists():
-            return Applied(before.number, is_new=False)
-        same_file = digest(read_text(path)) in (before.file_hash, digest(before.document))
-        if same_file and before.resolved["environment"] == dict(around.overrides):
-            return Applied(before.number, is_new=False)
-    return apply(database, path, around, clock=clock, by=by, reason="the file changed" if before else "first start")
+    for _ in range(ATTEMPTS):
+        with database.read() as connection:
+            before = newest(connection)
+            has_edited_days = before is not None and _has_edited_days(connection, before, around)
+        wins: Winner | None = None
+        if before is not None:
+            if not path.exists():
+                return Applied(before.number, is_new=False)
+            if digest(read_text(path)) in (before.file_hash, digest(before.document)):
+                if before.resolved["environment"] == plain(around.overrides) and not has_edited_days:
+                    return Applied(before.number, is_new=False)
+                wins = "server"
+        reason = "the file changed" if before else "first start"
+        try:
+            return apply(database, path, around, clock=clock, by=by, reason=reason, wins=wins)
+        except ConfigurationConflict:
+            with database.read() as connection:
+                if current_number(connection) == (before.number if before else 0):
+                    raise
+    raise ConfigurationConflict("The configuration keeps changing; the file was not applied. Try again.")
+
+
+def _has_edited_days(connection: Connection, current: Version, around: Surroundings) -> bool:
+    """Whether an overlay file says something that nobody applied yet; a rollback leaves such files as they are."""
+    edited = {name: now for name, now in edited_overlays(current.resolved, around.folder).items() if now}
+    applied = last_applied(connection) if edited else None
+    known = stored_overlays(applied.resolved if applied else None)
+    return any(name not in known or known[name].digest != now for name, now in edited.items())
 
 
 def rollback(
-    database: Database, path: Path, around: Surroundings, number: int, *, clock: Clock, by: str, reason: str
-) -> Applied:
-    """Make an older version's document the newest version, checked against today's plugins, and write it back."""
+    database: Database, path: Path, around: Surroundings, number: int, *, clock: Clock, by: str, reason: str,
+    expected: int | None = None,
+) -> Applied:  # fmt: skip
+    """Make an older version's document the newest version, checked against today's plugins, and write it back.
+
+    `expected` is the version that has to be in force, if any has. Raises NotFound, ConfigurationRefused,
+    ConfigurationConflict.
+    """
     with database.read() as connection:
         old, before = version(connection, number), newest(connection)
     assert before is not None
+    check_expected(before, expected)
+    now = clock.now()
+    reason = reason or f"back to version {number}"
     stored = dataclasses.replace(around, overrides=before.resolved["environment"])
-    resolved = resolve(old.document, stored, switches=old.resolved["switches"])
-    if old.document == before.document and resolved == before.resolved:
-        return Applied(before.number, is_new=False)
+    # What it takes back is a change too, so that a file edited from what was there before does not undo it unseen.
+    again = changes_between(before.document, old.document, Who(by, now, reason, f"back to version {number}"))
+    changed = {**before.resolved, "changes": overlaid(old.changes, again)}
+    resolved = resolve(old.document, stored, before=changed, files_of=old.resolved)
+    resolved_before = {**before.resolved, "changes": resolved["changes"]}
+    if old.document == before.document and resolved == resolved_before:
+        return Applied(before.number, is_new=False, absent=tuple(resolved["absent"]))
     new = dataclasses.replace(
-        old, number=before.number + 1, applied_at=clock.now(), applied_by=by, origin="rollback",
-        reason=reason or f"back to version {number}", file_hash=before.file_hash, resolved=resolved,
+        old, number=before.number + 1, applied_at=now, applied_by=by, origin="rollback",
+        reason=reason, file_hash=before.file_hash, resolved=resolved,
     )  # fmt: skip
     with database.write() as connection:
         store_version(connection, new)
-    fault = write_back(database, path, new, previous=before)
-    return Applied(new.number, is_new=True, written_back=not fault, not_written=fault)
+    fault = write_back(database, path, new)
+    return Applied(new.number, is_new=True, written_back=not fault, not_written=fault, absent=tuple(resolved["absent"]))
 
 
-def write_back(database: Database, path: Path, new: Version, *, previous: Version | None = None) -> str:
-    """Write a version's document to the file when that is writable and was not edited; return why not, or ``.
-
-    The version is committed before: should the process end in between, the file simply shows as drift.
-    """
-    known = {new.file_hash} | ({digest(previous.document)} if previous else set())
-    try:
-        text = read_text(path)
-        if digest(text) not in known:
-            return f"{path} was edited since it was last applied"
-        write_text(path, new.document)
-    except ConfigurationRefused as error:
-        return error.message
-    except OSError as error:
-        return f"{path} is not writable: {error.strerror}"
-    with database.write() as connection:
-        note_file(connection, new.number, digest(new.document))
-    return ""
-
-
-def pending_switches(connection: Connection, current: Version, file: Mapping[str, Any]) -> dict[str, bool]:
-    """Return the switches that are newer than the file last applied and that `file` contradicts, by dotted path."""
-    if digest(current.document) == current.file_hash:
-        return {}
-    base = _last_applied_file(connection, current)
-    found = {}
-    for dotted, item in current.resolved["switches"].items():
-        keys = dotted.split(".")
-        is_newer = base is None or value_at(base, keys) is not item["enabled"]
-        if is_newer and value_at(file, keys) is not item["enabled"]:
-            found[dotted] = item["enabled"]
-    return found
-
-
-def _last_applied_file(connection: Connection, current: Version) -> dict[str, Any] | None:
-    for number in range(current.number - 1, 0, -1):
-        document = version(connection, number).document
-        if digest(document) == current.file_hash:
-            return parse(document, "an earlier version")
-    return None
-
-
-def _conflict(path: Path, current: Version, conflicts: Mapping[str, bool]) -> ConfigurationConflict:
-    errors = []
-    for dotted, enabled in conflicts.items():
-        origin = current.resolved["switches"][dotted]["origin"]
-        errors.append(
-            {
-                "path": f"{path.name}, {dotted}",
-                "message": f"the server has {str(enabled).lower()} ({origin}), which the file does not say",
-            }
-        )
+def _conflict(path: Path, current: Version, conflicts: Mapping[tuple[str, ...], Any]) -> ConfigurationConflict:
+    origins = {tuple(item["path"]): item["origin"] for item in current.changes}
+    errors = [
+        {
+            "path": f"{path.name}, {dotted(keys)}",
+            "message": f"the server has {_shown(value)} ({origins[keys]}), which the file does not say",
+        }
+        for keys, value in conflicts.items()
+    ]
     listed = "\n".join(f"{error['path']}: {error['message']}" for error in errors)
     return ConfigurationConflict(
-        f"{listed}\nThe file contradicts switches that are newer than it. Apply it with `--wins file` to drop the "
-        "switches, or with `--wins switches` to keep them and have them written into the file.",
+        f"{listed}\nThe file contradicts changes that are newer than it. Apply it with `--wins file` to drop the "
+        "changes, or with `--wins server` to keep them and have them written into the file.",
         errors=errors,
     )
+
+
+def _shown(value: Any) -> str:
+    text = canonical_json(plain(value))
+    return "no such key" if value is None else text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def drift(connection: Connection, path: Path) -> Drift:
@@ -203,15 +207,18 @@ def drift(connection: Connection, path: Path) -> Drift:
         file = parse(text, path.name)
     except ConfigurationRefused as error:
         return Drift(in_step=False, text=error.message, file_changed=True)
+    edited = edited_overlays(current.resolved, path.parent)
+    days = [f"{name} {'was edited' if now else 'cannot be read'}" for name, now in edited.items()]
     if text == current.document:
-        return Drift(in_step=True, text=f"the file is version {current.number}")
-    switches = tuple(pending_switches(connection, current, file))
+        said = f"the file is version {current.number}"
+        return Drift(in_step=not days, text="; ".join([said, *days]))
+    changes = tuple(map(dotted, pending_changes(connection, current, file)))
     changed = digest(text) != current.file_hash
     parts = []
     if changed:
         parts.append(f"the file was changed since version {current.number}; `outrigger config diff` shows how")
-    if switches:
-        parts.append(f"switched, but not in the file: {', '.join(switches)}")
+    if changes:
+        parts.append(f"changed on the server, but not in the file: {', '.join(changes)}")
     if not parts:
         parts.append(f"version {current.number} is not what the file says; `outrigger config diff` shows how")
-    return Drift(in_step=False, text="; ".join(parts), file_changed=changed, switches=switches)
+    return Drift(in_step=False, text="; ".join([*parts, *days]), file_changed=changed, changes=changes)

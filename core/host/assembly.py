@@ -37,7 +37,8 @@ class Assembly:
         self, plugins: Mapping[str, Plugin], environment: Environment, environ: Mapping[str, str] | None = None
     ) -> Surroundings:
         """Return what plugins.toml is checked against."""
-        return Surroundings(plugins, self.check_source, overrides(environ), environment.config_path.name)
+        path = environment.config_path
+        return Surroundings(plugins, self.check_source, overrides(environ), path.name, path.parent)
 
 
 def configured_directories(config_path: Path) -> tuple[Path, ...]:

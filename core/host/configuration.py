@@ -11,14 +11,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from core.host.calendar_overlays import stored_overlays
+from core.host.calendar_sections import build_calendars, check_calendars
+from core.host.channel_sections import channel_settings, check_channels
 from core.host.environment import SECTIONS, path_of
 from core.host.faults import Faults, unknown_key
+from core.host.people_sections import check_people, check_who
 from core.host.plugin import Plugin
 from core.host.plugin_schema import plain
-from core.host.plugin_settings import PluginSections
+from core.host.plugin_settings import NOT_INSTALLED, PluginSections, stand_ins
 from core.host.sections import CheckSource, SectionChecker, source_settings
 from core.host.settings import (
     Configuration,
@@ -27,9 +32,10 @@ from core.host.settings import (
     PluginSetting,
     UnitSettings,
 )
-from core.host.toml_document import parse, put, value_at
+from core.host.toml_document import dotted, put, read, same, value_at
 from core.model.errors import ConfigurationRefused
 from core.model.schemas import canonical_json
+from core.people.directory import Directory
 
 _UNIT_HEADER = re.compile(r"""^[ \t]*\[[ \t]*units[ \t]*\.[ \t]*["']?([a-z0-9_-]+)["']?[ \t]*\]""", re.MULTILINE)
 
@@ -45,21 +51,27 @@ class Surroundings:
     check_source: CheckSource
     overrides: Mapping[str, Any] = field(default_factory=dict)  # variable -> value, of environment.overrides()
     file_name: str = "plugins.toml"
+    folder: Path | None = None  # of plugins.toml, from which the files it names are found
 
 
-def resolve(text: str, around: Surroundings, *, switches: Mapping[str, Mapping[str, Any]] | None = None) -> Resolved:
+def resolve(
+    text: str, around: Surroundings, *, before: Resolved | None = None, files_of: Resolved | None = None
+) -> Resolved:
     """Check the document as a whole and return it resolved. Raises ConfigurationRefused with every fault.
 
-    `switches` tells, by dotted path, who switched what and why; those the document still agrees with are kept.
+    `before` is the version it follows on. Its `changes` tell who changed which key and why; those that the document
+    still agrees with are kept. A plugin it has that is not installed any more may stay, unchecked; none may come.
+    `files_of` is the version whose overlay files count as it read them, whatever became of them; others are read.
     """
-    document = plain(parse(text, around.file_name))
+    document = plain(read(text, around.file_name))
+    absent = stand_ins(document, around.plugins, before)
     faults = Faults()
     overridden = _override(document, around.overrides)
 
     def place(path: str, key: str = "") -> str:
         """Name the place of a fault; `key` is the key it is about, where that is not the place itself."""
-        for dotted, variable in overridden.items():
-            if path in (dotted, variable) or f"{key or path}.".startswith(f"{dotted}."):
+        for keys, variable in overridden.items():
+            if path == dotted(keys) or f"{key or path}.".startswith(f"{dotted(keys)}."):
                 return f"environment variable {variable}"
         return f"{around.file_name}, {path}" if path else around.file_name
 
@@ -67,19 +79,25 @@ def resolve(text: str, around: Surroundings, *, switches: Mapping[str, Mapping[s
         if key not in SECTIONS:
             faults.add(around.file_name, unknown_key(key, SECTIONS))
     _check_numbers(document, "", faults, place)
-    kept = {path: item for path, item in (switches or {}).items() if _holds(document, path, item["enabled"])}
+    kept = [item for item in (before or {}).get("changes", ()) if same(value_at(document, item["path"]), item["value"])]
+    origins = {tuple(item["path"]): str(item["origin"]) for item in kept}
 
-    def origin(path: str) -> str:
+    def origin(path: tuple[str, ...]) -> str:
         if path in overridden:
             return f"environment: {overridden[path]}"
-        if path in kept:
-            return str(kept[path]["origin"])
-        section = path.partition(".config.")[0] + ".config" if ".config." in path else path.removesuffix(".enabled")
-        return f"file: {section}"
+        section = path[:3] if path[0] == "plugins" else path[:5]  # [plugins.X.config], [units.U.plugins.X.config]
+        return origins.get(path) or f"file: {dotted(section if section[-1] == 'config' else section[:-1])}"
 
     checker = SectionChecker(document, faults, place, with_header=set(_UNIT_HEADER.findall(text)))
-    units = checker.units()
-    sections = PluginSections(document, around.plugins, faults, place, origin)
+    overlays = stored_overlays(files_of)
+    calendars = check_calendars(document, faults, place, around.folder, overlays)
+    named = {file["path"] for calendar in calendars.values() for file in calendar.get("files", ())}
+    channels = check_channels(document, faults, place)
+    units = checker.units(calendars)
+    people = check_people(document, faults, place, units=units, channels=channels)
+    sections = PluginSections(
+        document, {**around.plugins, **absent}, faults, place, origin, lambda name: check_who(name, people)
+    )
     of_units = document.get("units", {})
     plugins = {slug: sections.unit(slug, value_at(of_units, (slug, "plugins")) or {}) for slug in units}
     resolved: Resolved = {
@@ -88,23 +106,29 @@ def resolve(text: str, around: Surroundings, *, switches: Mapping[str, Mapping[s
         "sources": checker.sources(units, around.check_source),
         "units": [{"slug": slug, **unit} for slug, unit in units.items()],
         "endpoints": checker.endpoints(),
+        "calendars": calendars,
+        "overlays": {name: {"sha256": overlays[name].digest, "days": overlays[name].days} for name in sorted(named)},
+        "channels": channels,
+        "people": people["people"],
+        "roles": people["roles"],
         "plugins": plugins,
         "configs": sections.configs,
-        "environment": dict(around.overrides),
-        "switches": kept,
+        "environment": plain(around.overrides),
+        "changes": kept,
+        "absent": sorted(absent),
     }
     if faults:
         raise ConfigurationRefused(faults.letter(), errors=faults.as_errors())
     return resolved
 
 
-def _override(document: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, str]:
-    """Put the environment's values into the document; return which variable set which dotted path."""
+def _override(document: dict[str, Any], overrides: Mapping[str, Any]) -> dict[tuple[str, ...], str]:
+    """Put the environment's values into the document; return which variable set which path."""
     overridden = {}
     for variable, value in overrides.items():
         path = _spelt_as_in(document, path_of(variable))
         put(document, path, plain(value))
-        overridden[".".join(path)] = variable
+        overridden[path] = variable
     return overridden
 
 
@@ -118,10 +142,6 @@ def _spelt_as_in(document: Mapping[str, Any], path: tuple[str, ...]) -> tuple[st
         found.append(same)
         table = table.get(same) if isinstance(table, Mapping) else None
     return tuple(found)
-
-
-def _holds(document: Mapping[str, Any], path: str, enabled: bool) -> bool:
-    return value_at(document, path.split(".")) is enabled
 
 
 def _check_numbers(value: Any, path: str, faults: Faults, place: Any) -> None:
@@ -199,6 +219,9 @@ def build(
             endpoints={slug: EndpointSettings(slug=slug, **item) for slug, item in resolved["endpoints"].items()},
             dispatch=_dispatch(resolved["dispatch"]),
             plugins=settings,
+            calendars=build_calendars(resolved["calendars"]),
+            channels={slug: channel_settings(slug, item) for slug, item in resolved["channels"].items()},
+            directory=Directory.from_json(resolved["people"], resolved["roles"]),
         ),
         faults,
     )
@@ -206,7 +229,7 @@ def build(
 
 def _load_config(plugin: Plugin | None, given: Mapping[str, Any]) -> tuple[Any, str | None]:
     if plugin is None:
-        return None, "the plugin is not installed here"
+        return None, NOT_INSTALLED
     if plugin.error is not None:
         return None, plugin.error
     if plugin.load_config is None:

@@ -19,7 +19,12 @@ from sqlalchemy.exc import ArgumentError
 from core.model.errors import ConfigurationRefused, did_you_mean
 
 PREFIX = "OUTRIGGER_"
-SECTIONS = ("server", "dispatch", "sources", "units", "endpoints", "plugins")
+SECTIONS = (
+    "server", "dispatch", "calendars", "roles", "people", "channels", "sources", "units", "endpoints", "plugins",
+)  # fmt: skip
+KEYS_OF_FILES = ("__CA_FILE",)
+"""Ends of variables that override a key whose own name ends so; a `_FILE` twin of one has it once more."""
+
 DEFAULT_DATABASE_URL = "sqlite:///var/outrigger.sqlite3"
 
 
@@ -83,7 +88,7 @@ def overrides(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
     for name in sorted(environ):
         if not name.startswith(PREFIX) or "__" not in name:
             continue
-        plain_name = name.removesuffix("_FILE")
+        plain_name = name if name.endswith(KEYS_OF_FILES) else name.removesuffix("_FILE")
         section = path_of(plain_name)[0]
         if section not in SECTIONS:
             raise ConfigurationRefused(
@@ -91,7 +96,7 @@ def overrides(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
                 f' "{section}".{did_you_mean(section, SECTIONS)}'
             )
         value = _value(environ, plain_name)
-        found[plain_name] = _toml_value(value or "")
+        found[plain_name] = toml_value(value or "")
     return found
 
 
@@ -100,7 +105,8 @@ def path_of(variable: str) -> tuple[str, ...]:
     return tuple(part.lower() for part in variable.removeprefix(PREFIX).split("__"))
 
 
-def _toml_value(text: str) -> Any:
+def toml_value(text: str) -> Any:
+    """Return what a text says as TOML (a number, true, a list, a quoted text), or else the text itself."""
     try:
         parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:

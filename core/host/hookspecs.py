@@ -257,10 +257,20 @@ def on_timer_due(event: Event[TimerDue], ctx: Context[Any]) -> Effects:
 
 @hookspec
 def on_event(event: Event[Any], ctx: Context[Any]) -> Effects:
-    """Called for every event type, those of other plugins included; for audit and forwarding plugins only.
+    """Called for every event type, those of other plugins included.
 
+    For plugins that watch, forward or keep account, and for those whose types are a matter of their settings. A plugin
+    that hears few types implements their hooks instead: each event heard in vain costs a delivery.
     Called after the specific hook, in the same delivery, when a plugin has both. Not called for `timer.due`.
     Added in 0.1.
+    """
+
+
+@hookspec
+def on_own_event(event: Event[Any], ctx: Context[Any]) -> Effects:
+    """An event that this plugin emitted itself, from a handler or from a person's command; `event.data` is a mapping.
+
+    What follows from a person's decision is asked for here, in the order of the record's events. Added in 0.2.
     """
 
 
@@ -285,6 +295,15 @@ def register_api() -> Any:
     """
 
 
+@hookspec
+def register_pages() -> Any:
+    """Return a Flask blueprint of pages that people open from links in messages; mounted at `/pages/<plugin-name>`.
+
+    A page shows on GET and acts on POST, and knows its visitor by the link alone. Called once when a web process
+    starts; a failure leaves the pages out and the server running. Added in 0.2.
+    """
+
+
 # ----------
 # Life cycle
 # ----------
@@ -292,9 +311,17 @@ def register_api() -> Any:
 
 @hookspec
 def plugin_enabled(unit: str) -> None:
-    """Told that IT switched this plugin on for a unit. Called after the switch is committed. Added in 0.1."""
+    """Told that this plugin is on for a unit: within seconds after the commit that switched it on, by whatever means.
+
+    Called in one worker process of each machine, once for a switch, and for every unit again when that process starts;
+    so it must do no harm when it is called twice. Of two switches within a second only the last may be told. What it
+    raises changes nothing; its time limit is that of handlers. Added in 0.1.
+    """
 
 
 @hookspec
 def plugin_disabled(unit: str) -> None:
-    """Told that IT switched this plugin off for a unit. Called after the switch is committed. Added in 0.1."""
+    """Told that this plugin is off for a unit; called like `plugin_enabled`, at the start of the worker too.
+
+    From the commit on the plugin has no effect there, whether it was told already or not. Added in 0.1.
+    """

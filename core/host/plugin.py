@@ -28,6 +28,11 @@ class Manifest:
 HookCall = Callable[..., Any]
 
 
+def hook_of(plugin: str, event_type: str) -> str:
+    """Return the hook of `plugin` that an event of this type is for; its own types have one hook together."""
+    return "on_own_event" if event_type.startswith(f"{plugin}.") else "on_" + event_type.replace(".", "_")
+
+
 @dataclass(frozen=True, slots=True)
 class Plugin:
     """One plugin that was found. `error` says why it cannot run; then it has no hooks and the others are unaffected."""
@@ -48,7 +53,7 @@ class Plugin:
 
     def hears(self, event_type: str) -> tuple[str, ...]:
         """Return the hooks an event of this type calls: its own, and `on_event` when the plugin has it."""
-        own = "on_" + event_type.replace(".", "_")
+        own = hook_of(self.name, event_type)
         hooks = [own] if own in self.hooks else []
         if "on_event" in self.hooks and event_type != "timer.due":
             hooks.append("on_event")

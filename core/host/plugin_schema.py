@@ -16,6 +16,7 @@ from typing import Any
 import marshmallow as ma
 
 from core.model.errors import PluginRefused
+from core.model.spans import Span
 
 LoadConfig = Callable[[Mapping[str, Any]], Any]
 
@@ -76,6 +77,8 @@ def _keys(schema: ma.Schema, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def plain(value: Any) -> Any:
     """Return a configuration value as JSON can carry it."""
+    if isinstance(value, Span):
+        return str(value)
     if is_dataclass(value) and not isinstance(value, type):
         return {item.name: plain(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, Mapping):

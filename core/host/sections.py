@@ -8,7 +8,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +18,7 @@ from core.host.secrets import check_reference
 from core.host.settings import DispatchSettings, SourceSettings
 from core.host.unit_schema import UnitSchema
 from core.model.errors import did_you_mean
+from core.model.span_field import SpanField
 
 CheckSource = Callable[[SourceSettings], Sequence[Mapping[str, str]]]
 """The adapters' check of a source: returns its faults as `{"path", "message"}`, paths as seen from the source."""
@@ -26,25 +26,7 @@ CheckSource = Callable[[SourceSettings], Sequence[Mapping[str, str]]]
 DEFAULT_UNIT = "default"
 BY_RULE = "by_rule"
 _SLUG = re.compile(r"^[a-z0-9][a-z0-9_-]{0,62}$")
-_SPAN = re.compile(r"^(\d+(?:\.\d+)?)\s*(s|m|h|d)$")
 _LIMITS = DispatchSettings()
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-class Span(ma.fields.Field[float]):
-    """A span of time: seconds, or text such as "90s", "15m", "2h", "3d"; kept as seconds."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            seconds = float(value)
-        else:
-            match = _SPAN.match(value) if isinstance(value, str) else None
-            if match is None:
-                raise ma.ValidationError('Not a span of time: seconds, or text such as "15m", "2h", "3d".')
-            seconds = float(match[1]) * _SECONDS[match[2]]
-        if seconds <= 0 or seconds > timedelta(days=3650).total_seconds():
-            raise ma.ValidationError("A span of time is above zero and below ten years.")
-        return seconds
 
 
 def _network(value: str) -> None:
@@ -88,7 +70,7 @@ class DispatchSchema(ma.Schema):
     crashes_to_quarantine = _whole(1, 1000, _LIMITS.crashes_to_quarantine)
     max_attempts = _whole(1, 100, _LIMITS.max_attempts)
     follow_up_depth = _whole(0, 100, _LIMITS.follow_up_depth)
-    max_wait = Span(load_default=None)
+    max_wait = SpanField(elapsed_only=True, load_default=None)
     batch_size = _whole(1, 1000, _LIMITS.batch_size)
     egress_allow = ma.fields.List(ma.fields.String(validate=_network), load_default=list)
     max_backlog = _whole(1, 1_000_000_000, _LIMITS.max_backlog)
@@ -139,16 +121,25 @@ class SectionChecker:
 
     def dispatch(self) -> dict[str, Any]:
         """Return [dispatch], with defaults filled in."""
-        return self._load(DispatchSchema(), self._document.get("dispatch", {}), "dispatch")
+        loaded = self._load(DispatchSchema(), self._document.get("dispatch", {}), "dispatch")
+        if loaded.get("max_wait") is not None:
+            loaded["max_wait"] = loaded["max_wait"].amount.total_seconds()
+        return loaded
 
-    def units(self) -> dict[str, dict[str, Any]]:
+    def units(self, calendars: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Return the units in the order of the file; `default`, which takes the rest, is always there and last."""
+        calendars = list(calendars)
         units: dict[str, dict[str, Any]] = {}
         for slug, table in self._tables("units"):
             own = {key: value for key, value in table.items() if key != "plugins"}
             units[slug] = self._load(UnitSchema(), own, f"units.{slug}", also=("plugins",))
             if not self._is_declared(slug, table):
                 self._refuse_undeclared(slug)
+            named = units[slug].get("calendar")
+            if named is not None and named not in calendars:
+                known = f"Known: {', '.join(calendars)}."
+                message = f'there is no calendar "{named}".{did_you_mean(named, calendars)} {known}'
+                self._faults.add(self._place(f"units.{slug}.calendar"), message)
         default = units.pop(DEFAULT_UNIT, {"title": "", "match": {}, "calendar": None})
         if default.get("match"):
             self._faults.add(self._place(f"units.{DEFAULT_UNIT}.match"), "the default unit takes what no other takes")

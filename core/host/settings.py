@@ -7,6 +7,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from core.host.calendar_sections import build_calendars
+from core.model.calendar import Calendar
+from core.people.directory import Directory
+from core.time.built_in import BUILT_IN, DEFAULT_CALENDAR
+
 
 @dataclass(frozen=True, slots=True)
 class SourceSettings:
@@ -33,11 +38,23 @@ class UnitSettings:
 
 @dataclass(frozen=True, slots=True)
 class EndpointSettings:
-    """Where SendWebhook and Notify may go: a URL and the secret reference that signs."""
+    """Where SendWebhook may go: a URL and the secret reference that signs."""
 
     slug: str
     url: str
     secret: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSettings:
+    """One way in which people are reached, such as a mail server or a group robot; `options` are those of its kind."""
+
+    slug: str
+    kind: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    rate: tuple[int, float] | None = None  # at most so many messages in so many seconds
+    language: str | None = None
+    is_fallback: bool = False  # takes what none of a person's channels can take
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +93,14 @@ class Configuration:
     endpoints: Mapping[str, EndpointSettings]
     dispatch: DispatchSettings
     plugins: Mapping[tuple[str, str], PluginSetting]  # by (unit, plugin)
+    calendars: Mapping[str, Calendar] = field(default_factory=lambda: build_calendars(BUILT_IN))
+    channels: Mapping[str, ChannelSettings] = field(default_factory=dict)
+    directory: Directory = field(default_factory=Directory)
+
+    def calendar_of(self, unit: str) -> Calendar:
+        """Return the working calendar of a unit; of a unit that is gone, the default one."""
+        named = self.units[unit].calendar if unit in self.units else None
+        return self.calendars[named or DEFAULT_CALENDAR]
 
     def enabled_plugins(self, unit: str) -> tuple[str, ...]:
         """Return the names of the plugins switched on in a unit, sorted."""

@@ -1,21 +1,28 @@
-"""Reads plugins.toml with kind errors, and changes single keys of it with comments and order kept."""
+"""Reads plugins.toml with kind errors, writes it in one step, and knows paths of keys in it.
+
+A path is a tuple of keys, since a key may hold a dot; `dotted` and `keys` are its form for people.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
+import json
 import os
+import re
 import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import tomlkit
-import tomlkit.exceptions
-
 from core.model.errors import ConfigurationRefused
 
 MAX_FILE = 4 * 1024 * 1024
+
+_PLAIN_KEY = re.compile(r"[\w-]+")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'|[^.\s"\']+')
 
 
 def read_text(path: Path) -> str:
@@ -46,6 +53,19 @@ def parse(text: str, name: str) -> dict[str, Any]:
         ) from None
 
 
+def read(text: str, name: str) -> Mapping[str, Any]:
+    """Parse TOML text that is only looked at: the answer is shared, so nobody may change it. Raises like `parse`."""
+    try:
+        return _shared(text)
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return parse(text, name)
+
+
+@functools.lru_cache(maxsize=2)  # what was there before a change and what is there after
+def _shared(text: str) -> Mapping[str, Any]:
+    return tomllib.loads(text)
+
+
 def digest(text: str) -> str:
     """Return the hash by which a changed file is noticed."""
     return hashlib.sha256(text.encode()).hexdigest()
@@ -67,71 +87,77 @@ def put(document: dict[str, Any], path: Sequence[str], value: Any) -> None:
     for key in path[:-1]:
         table = table.setdefault(key, {})
         if not isinstance(table, dict):
-            raise ConfigurationRefused(f"`{'.'.join(path)}` cannot be set, because `{key}` is no table.")
+            raise ConfigurationRefused(f"`{dotted(path)}` cannot be set, because `{key}` is no table.")
     table[path[-1]] = value
 
 
-def edit(text: str, changes: Mapping[tuple[str, ...], Any], name: str) -> str:
-    """Return the TOML text with these keys set; comments, order and everything else stay as they are.
-
-    Raises ConfigurationRefused when the text cannot be changed without touching something else.
-    """
-    expected = parse(text, name)
-    for path, value in changes.items():
-        put(expected, path, value)
-    edited = text
-    for path, value in changes.items():
-        edited = _edit_one(edited, path, value)
-    if edited and _parsed(edited) == expected:
-        return edited
-    raise ConfigurationRefused(
-        f"{name} cannot be changed automatically; set `{'`, `'.join('.'.join(path) for path in changes)}` by hand."
-    )
+def drop(document: dict[str, Any], path: Sequence[str]) -> None:
+    """Remove the value at a path of keys, where there is one; the tables on the way stay."""
+    table = value_at(document, path[:-1])
+    if isinstance(table, dict):
+        table.pop(path[-1], None)
 
 
-def _parsed(text: str) -> dict[str, Any] | None:
+def same(one: Any, other: Any) -> bool:
+    """Whether two TOML values are the same, in type too: 1, 1.0 and true are three values."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return type(one) is type(other) and repr(one) == repr(other)  # by its text, since nan is not equal to itself
+
+
+def dotted(path: Sequence[str]) -> str:
+    """Write a path of keys for people: with dots, and a key that has one itself in quotes. `keys` reads it again."""
+    return ".".join(key if _PLAIN_KEY.fullmatch(key) else _in_quotes(key) for key in path)
+
+
+def _in_quotes(key: str) -> str:
+    return json.dumps(key, ensure_ascii=False).replace("\x7f", "\\u007f")  # which TOML wants escaped and JSON does not
+
+
+def keys(text: str) -> tuple[str, ...]:
+    """Read a dotted path of keys, such as `grades.A` or `match."extra.channel"`. Raises ConfigurationRefused."""
+    parts = tuple(text.split("."))
+    if all(_PLAIN_KEY.fullmatch(part) for part in parts):
+        return parts
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
-        return None
+        table: Any = tomllib.loads(f"{_QUOTED.sub(_quoted, text)} = true")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        table = {}
+    found = []
+    while isinstance(table, dict) and len(table) == 1:
+        ((key, table),) = table.items()
+        found.append(key)
+    if not found or table is not True:
+        raise ConfigurationRefused(
+            f"`{text[:200]}` is no path of keys. Write it like `grades.A`; a key with a dot in it stands in quotes."
+        )
+    return tuple(found)
 
 
-def _edit_one(text: str, path: tuple[str, ...], value: Any) -> str:
-    """Set one key, in the place where it is or at the end of its table; a new table goes to the end of the file."""
-    document = tomlkit.parse(text)
-    table: Any = document
-    for key in path[:-1]:
-        if key not in table:
-            return _append_table(text, path, value)
-        table = table[key]
-    try:
-        table[path[-1]] = value
-        edited = tomlkit.dumps(document)
-    except (tomlkit.exceptions.TOMLKitError, TypeError, ValueError):
-        return _append_table(text, path, value)
-    wanted = tomllib.loads(text)
-    put(wanted, path, value)
-    return edited if _parsed(edited) == wanted else _append_table(text, path, value)
-
-
-def _append_table(text: str, path: tuple[str, ...], value: Any) -> str:
-    """Add `[table] key = value` as text; used where the table does not exist yet."""
-    header = tomlkit.dumps({path[-1]: value}).strip()
-    name = ".".join(tomlkit.key(part).as_string() for part in path[:-1])
-    gap = "" if not text or text.endswith("\n\n") else "\n" if text.endswith("\n") else "\n\n"
-    return f"{text}{gap}[{name}]\n{header}\n"
+def _quoted(found: re.Match[str]) -> str:
+    """Quote a key that TOML wants quoted, such as a Chinese one; what is quoted stays."""
+    return found[0] if found[0][0] in "\"'" else _in_quotes(found[0])
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace the file in one step, so that no reader ever sees half of it. Raises OSError."""
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
+    """Replace the file in one step, so that no reader ever sees half of it. Raises OSError.
+
+    Its owner and mode stay, or the server could no longer read what an administrator changed; a link stays one.
+    """
+    path = path.resolve()
+    before = path.stat() if path.exists() else None
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, mode)
+        if before is not None:
+            with contextlib.suppress(PermissionError):  # only root may give a file to somebody else
+                os.chown(temporary, before.st_uid, before.st_gid)
+        os.chmod(temporary, before.st_mode & 0o777 if before is not None else 0o644)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

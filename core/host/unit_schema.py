@@ -11,9 +11,6 @@ from core.model.errors import did_you_mean
 from core.model.records import KINDS
 from core.model.schemas import known_fields
 
-CALENDARS = ("cn",)
-"""The working calendars a unit may name."""
-
 EXTRA = "extra."
 """What stands before the name of a CRM's own field, one that the canonical records do not have."""
 
@@ -69,16 +66,9 @@ def _check_field(name: str) -> None:
         )
 
 
-def _calendar(value: str) -> None:
-    if value not in CALENDARS:
-        raise ma.ValidationError(
-            f'There is no calendar "{value}".{did_you_mean(value, CALENDARS)} Known: {", ".join(CALENDARS)}.'
-        )
-
-
 class UnitSchema(ma.Schema):
     """The keys of [units.<slug>]; its `plugins` are checked with the plugins."""
 
     title = ma.fields.String(load_default="")
     match = Match(load_default=dict)
-    calendar = ma.fields.String(load_default=None, validate=_calendar)
+    calendar = ma.fields.String(load_default=None)  # whether there is one is checked with the calendars

@@ -7,6 +7,8 @@ Public: `Configurations(database, plugins).current(connection)` is the cached wa
 
 from __future__ import annotations
 
+import dataclasses
+import re
 import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -19,10 +21,15 @@ from sqlalchemy.engine import Connection
 from core.host.configuration import ConfigFaults, LoadedConfigs, Resolved, build
 from core.host.plugin import Plugin
 from core.host.settings import Configuration
-from core.model.errors import ConfigurationConflict, ConfigurationRefused, NotFound
+from core.host.version_trail import record_version
+from core.model.errors import ConfigurationConflict, ConfigurationRefused, InvalidRequest, NotFound
 from core.model.instants import format_instant
 from core.store.database import Database
 from core.store.tables import config_versions
+
+LONGEST_REASON = 500
+LONGEST_NAME = 200
+_NO_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 _NUMBER = sa.select(sa.func.coalesce(sa.func.max(config_versions.c.number), 0))
 
@@ -35,10 +42,15 @@ class Version:
     applied_at: datetime
     applied_by: str
     reason: str
-    origin: str  # file, switch or rollback
+    origin: str  # file, switch, change or rollback
     document: str
     file_hash: str
     resolved: Resolved
+
+    @property
+    def changes(self) -> list[dict[str, Any]]:
+        """What was changed beside the file and still holds: path, value (None: removed), by, at, reason, origin."""
+        return list(self.resolved.get("changes", ()))
 
     def outline(self) -> dict[str, Any]:
         """Return what a list shows of it."""
@@ -72,6 +84,14 @@ def newest(connection: Connection) -> Version | None:
     return None if row is None else Version(*row)
 
 
+def last_applied(connection: Connection) -> Version | None:
+    """Return the newest version that was made of the file, or None when nothing was applied yet."""
+    table = config_versions.c
+    found = sa.select(config_versions).where(table.origin == "file").order_by(table.number.desc()).limit(1)
+    row = connection.execute(found).first()
+    return None if row is None else Version(*row)
+
+
 def version(connection: Connection, number: int) -> Version:
     """Return one version. Raises NotFound."""
     row = connection.execute(sa.select(config_versions).where(config_versions.c.number == number)).first()
@@ -92,17 +112,45 @@ def history(connection: Connection, limit: int = 50) -> list[dict[str, Any]]:
 
 
 def store_version(connection: Connection, new: Version) -> None:
-    """Add a version inside the caller's write transaction. Raises ConfigurationConflict when another was faster."""
-    if connection.dialect.name != "sqlite":
-        connection.exec_driver_sql("LOCK TABLE config_versions IN SHARE ROW EXCLUSIVE MODE")
+    """Add a version inside the caller's write transaction. Raises ConfigurationConflict when another was faster.
+
+    What is not made of the file keeps what is noted of it until now, not what was when the version was thought of.
+    """
+    check_words(new.applied_by, new.reason)
+    lock_versions(connection)
     if current_number(connection) != new.number - 1:
         raise ConfigurationConflict("The configuration was changed meanwhile; look at it and try again.")
+    before = newest(connection)
+    if before is not None and new.origin != "file":
+        new = dataclasses.replace(new, file_hash=before.file_hash)
     connection.execute(
         sa.insert(config_versions).values(
             number=new.number, applied_at=new.applied_at, applied_by=new.applied_by, reason=new.reason,
             origin=new.origin, document=new.document, file_hash=new.file_hash, resolved=new.resolved,
         )
     )  # fmt: skip
+    record_version(connection, before, new)
+
+
+def lock_versions(connection: Connection) -> None:
+    """Let no other transaction make a version before this one ends."""
+    if connection.dialect.name != "sqlite":  # where a write transaction is alone anyway
+        connection.exec_driver_sql("LOCK TABLE config_versions IN SHARE ROW EXCLUSIVE MODE")
+
+
+def check_words(by: str, reason: str) -> None:
+    """Check who and why: each one line of text of limited length. Raises InvalidRequest."""
+    for name, said, longest in (("by", by, LONGEST_NAME), ("reason", reason, LONGEST_REASON)):
+        if len(said) > longest:
+            raise InvalidRequest(
+                f"The {name} has {len(said)} characters; at most {longest} are kept.",
+                errors=[{"path": name, "message": f"Longer than {longest} characters."}],
+            )
+        if _NO_LINE.search(said):
+            raise InvalidRequest(
+                f"The {name} must be one line of text without control characters.",
+                errors=[{"path": name, "message": "Only one line of text without control characters."}],
+            )
 
 
 def note_file(connection: Connection, number: int, file_hash: str) -> None:

@@ -38,6 +38,12 @@ ATTEMPTS = 6
 BATCH_S = 2.0
 """When slow plugins take this long the batch is written with what was decided so far, and the rest waits its turn."""
 
+MAX_BATCH = 1000
+"""The most events of one batch, as `[dispatch] batch_size` may ask for."""
+
+PICK_UP_S = 0.4
+"""How long a whole batch should take: a switch counts from the next batch on, and the one that runs is redone."""
+
 SLOW_HOOK_S = 10.0
 """A time limit above this is more than a connection's usual patience with a transaction that does nothing."""
 
@@ -98,10 +104,12 @@ class Dispatcher:
         self.crashed: frozenset[tuple[str, str]] = frozenset()
         self._careful = 0  # how many batches are still written with a savepoint for each delivery
         self._was_stored = False
+        self._fits = MAX_BATCH  # how many events a batch may have by the pace of the one before
 
     def drain(self) -> Written:
         """Do one batch: due deliveries that were stored before, or accepted events, in turn. Returns what was done."""
         for attempt in range(ATTEMPTS):
+            began = self._seconds()
             care = Care.NONE if not self._careful else Care.LAST if attempt == ATTEMPTS - 1 else Care.SAVEPOINTS
             try:
                 done = self._drain_once(care)
@@ -118,6 +126,9 @@ class Dispatcher:
                 self._careful = CAREFUL_BATCHES
             else:
                 self._careful = max(self._careful - 1, 0) if done.events or done.deliveries else 0
+                if done.events:
+                    pace = done.events / max(self._seconds() - began, 0.001)
+                    self._fits = min(max(4, int(pace * PICK_UP_S)), MAX_BATCH)
                 return done
         raise Redo("decided again and again, and each time something had moved")
 
@@ -143,7 +154,7 @@ class Dispatcher:
         return self._run_stored(rows, around, writing, care) if rows else None
 
     def _drain_fresh(self, around: Surroundings, writing: Writing, care: Care) -> Written | None:
-        limit = 1 if care is not Care.NONE else around.configuration.dispatch.batch_size
+        limit = 1 if care is not Care.NONE else min(around.configuration.dispatch.batch_size, self._fits)
         rows = claim_events(around.connection, self._share, limit)
         return self._run_fresh(rows, around, writing, care) if rows else None
 

@@ -19,6 +19,7 @@ from core.pipeline.dispatch import ConfigurationSource, Dispatcher, Redo
 from core.pipeline.driver_locks import Fenced, Share, take_lease
 from core.pipeline.quarantine import record_crash, release_lifted, release_overdue
 from core.pipeline.slot import Call, CallSlot
+from core.pipeline.switch_news import SwitchNews
 from core.pipeline.wake import Bell
 from core.store.columns import status_in
 from core.store.database import Database
@@ -55,11 +56,12 @@ class Worker:
     def run(self) -> None:
         """Work until told to stop; a database that is away is waited for."""
         dispatcher = self._start()
+        news = SwitchNews(self.plugins, self.configurations, self.slot)
         pause = 0.1
         while not self.stopping():
             self.slot.beat()
             try:
-                self._upkeep(dispatcher)
+                self._upkeep(dispatcher, news)
                 written = dispatcher.drain()
                 pause = 0.1
             except StorageUnavailable as error:
@@ -104,13 +106,14 @@ class Worker:
             dispatcher.crashed = frozenset({(call.event_id, call.plugin)})
         return dispatcher
 
-    def _upkeep(self, dispatcher: Dispatcher) -> None:
+    def _upkeep(self, dispatcher: Dispatcher, news: SwitchNews) -> None:
         if time.monotonic() < self._upkeep_at:
             return
         self._upkeep_at = time.monotonic() + UPKEEP_S
         if self.share.index:
             return
         with self.database.read() as connection:
+            news.tell(connection)
             needed = _needs_upkeep(connection)
         if needed:
             with self.database.write() as connection:

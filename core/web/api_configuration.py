@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 from core.host.plugin import Plugin
 from core.host.settings import Configuration, PluginSetting, UnitSettings
+from core.host.versions import current_number
 from core.model.errors import Conflict, NotFound, did_you_mean
 from core.pipeline.listening import hooks_implemented
 from core.store.reading.configuration import active_quarantine, list_quarantines, list_versions, show_version
 from core.web import requests, schemas
 from core.web import schemas_configuration as shapes
 from core.web.auth import actor, allowed_units, check_unit, require, require_all_units
+from core.web.changing import expected_version, make_change, tag_version
 from core.web.idempotency import idempotent
 from core.web.parsing import Blueprint
 from core.web.services import services
@@ -20,6 +23,8 @@ units = Blueprint("units", __name__, url_prefix="/units", description="Business 
 plugins = Blueprint("plugins", __name__, url_prefix="/plugins", description="Installed plugins.")
 versions = Blueprint("config", __name__, url_prefix="/config/versions", description="Configuration versions.")
 quarantines = Blueprint("quarantines", __name__, url_prefix="/quarantines", description="Plugins that crashed.")
+
+PLUGINS_IN_UNITS = schemas.items_of(shapes.PluginInUnit)
 
 
 @units.route("")
@@ -43,7 +48,7 @@ def unit_detail(unit: str) -> dict[str, Any]:
 
 @units.route("/<unit>/plugins")
 @require("reader")
-@units.response(200, schemas.items_of(shapes.PluginInUnit))
+@units.response(200, PLUGINS_IN_UNITS)
 def unit_plugins(unit: str) -> dict[str, Any]:
     """List every plugin in a unit: on or off, its values, and where each came from."""
     configuration = services().configuration()
@@ -56,37 +61,56 @@ def unit_plugins(unit: str) -> dict[str, Any]:
 @require("reader")
 @units.response(200, shapes.PluginInUnit)
 def unit_plugin(unit: str, plugin: str) -> dict[str, Any]:
-    """Show one plugin in one unit."""
+    """Show one plugin in one unit; its ETag goes into `If-Match` when you change it."""
     configuration = services().configuration()
-    return _setting(_known_setting(configuration, unit, plugin), configuration)
+    setting = _known_setting(configuration, unit, plugin)
+    tag_version(configuration.number)
+    return _setting(setting, configuration)
 
 
 @units.route("/<unit>/plugins/<plugin>", methods=["PATCH"])
 @require("admin")
 @idempotent
-@units.arguments(requests.SwitchBody)
+@units.arguments(requests.IfMatch, location="headers")
+@units.arguments(requests.PluginBody)
 @units.response(200, shapes.PluginInUnit)
-def switch_plugin(body: dict[str, Any], unit: str, plugin: str) -> dict[str, Any]:
-    """Switch a plugin on or off in a unit: a new configuration version with who, when and why."""
-    parts = services()
-    setting = _known_setting(parts.configuration(), unit, plugin)
-    if parts.switch is None:
-        raise Conflict("This process cannot switch plugins; use `outrigger plugins enable` or `disable`.")
-    number = parts.switch(
-        unit=unit, plugin=setting.plugin, enabled=body["enabled"], reason=body["reason"], actor=actor()
-    )
-    # This process may pick the new version up a moment later; the answer already speaks of it.
-    configuration = parts.configuration()
-    after = _setting(_known_setting(configuration, unit, plugin), configuration)
-    return {**after, "enabled": body["enabled"], "config_version": number}
+def change_unit_plugin(match: dict[str, Any], body: dict[str, Any], unit: str, plugin: str) -> dict[str, Any]:
+    """Switch a plugin in a unit or change its settings there: a new configuration version with who, when and why."""
+    name = _changeable(unit, plugin)
+    make_change(("units", unit, "plugins", name), body, match)
+    configuration = services().configuration()
+    tag_version(configuration.number)
+    return _setting(_known_setting(configuration, unit, name), configuration)
 
 
 @plugins.route("")
 @require("reader")
 @plugins.response(200, schemas.items_of(shapes.PluginInfo))
 def plugin_list() -> dict[str, Any]:
-    """List the installed plugins, those that cannot run included, with the reason."""
-    return {"items": [_plugin(item) for _, item in sorted(services().plugins().items())]}
+    """List the plugins, those that cannot run and those that are missing included, with the reason."""
+    found = services().plugins()
+    missing = {name for _, name in services().configuration().plugins} - set(found)
+    items = [*map(_plugin, found.values()), *map(_missing, missing)]
+    return {"items": sorted(items, key=lambda item: str(item["name"]))}
+
+
+@plugins.route("/<plugin>", methods=["PATCH"])
+@require("admin")
+@idempotent
+@plugins.arguments(requests.IfMatch, location="headers")
+@plugins.arguments(requests.PluginBody)
+@plugins.response(200, PLUGINS_IN_UNITS)
+def change_plugin(match: dict[str, Any], body: dict[str, Any], plugin: str) -> dict[str, Any]:
+    """Switch a plugin in every unit, or change its settings where a unit has none of its own. Needs all units.
+
+    Answers with the plugin in every unit, as it is afterwards.
+    """
+    require_all_units()
+    name = _changeable(None, plugin)
+    make_change(("plugins", name), body, match)
+    configuration = services().configuration()
+    found = [setting for (_, other), setting in sorted(configuration.plugins.items()) if other == name]
+    return {"items": [_setting(setting, configuration) for setting in found]}
 
 
 @versions.route("")
@@ -106,10 +130,43 @@ def version_list(query: dict[str, Any]) -> dict[str, Any]:
 def version_detail(number: str) -> dict[str, Any]:
     """Show one configuration version with its document. Needs a key of all units."""
     require_all_units()
-    if not number.isascii() or not number.isdigit() or len(number) > 9:
-        raise NotFound(f'There is no configuration version "{number[:80]}".')
     with services().database.read() as connection:
-        return show_version(connection, int(number))
+        return show_version(connection, _number(number))
+
+
+@versions.route("/<number>/diff")
+@require("reader")
+@versions.arguments(requests.VersionDiffQuery, location="query")
+@versions.response(200, shapes.VersionDiff)
+def version_diff(query: dict[str, Any], number: str) -> dict[str, Any]:
+    """Compare one configuration version with another, or with the one in force. Needs a key of all units."""
+    require_all_units()
+    with services().database.read() as connection:
+        one = show_version(connection, _number(number))
+        other = show_version(connection, query.get("to") or current_number(connection))
+    before, after = (item["document"].splitlines(keepends=True) for item in (one, other))
+    text = "".join(difflib.unified_diff(before, after, f"version {one['number']}", f"version {other['number']}"))
+    return {"number": one["number"], "to": other["number"], "differs": bool(text), "diff": text}
+
+
+@versions.route("/<number>/rollback", methods=["POST"])
+@require("admin")
+@idempotent
+@versions.arguments(requests.IfMatch, location="headers")
+@versions.arguments(requests.ReasonBody)
+@versions.response(200, shapes.ConfigVersion)
+def version_rollback(match: dict[str, Any], body: dict[str, Any], number: str) -> dict[str, Any]:
+    """Make an earlier version the newest one, checked against today's plugins. Needs a key of all units.
+
+    Answers with the version now in force; it is a new one unless the newest said the same already.
+    """
+    require_all_units()
+    roll_back = services().roll_back
+    if roll_back is None:
+        raise Conflict("This process cannot go back to a version; use `outrigger config rollback`.")
+    made = roll_back(_number(number), reason=body["reason"], actor=actor(), expected=expected_version(match))
+    with services().database.read() as connection:
+        return show_version(connection, made)
 
 
 @quarantines.route("")
@@ -119,6 +176,23 @@ def quarantine_list() -> dict[str, Any]:
     """List the plugins that crashed in a unit; the active quarantines first."""
     with services().database.read() as connection:
         return {"items": list_quarantines(connection, allowed_units())}
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise NotFound(f'There is no configuration version "{text[:80]}".')
+    return int(text)
+
+
+def _changeable(unit: str | None, plugin: str) -> str:
+    """Return the name of a plugin that may be changed: one of the configuration, or one that was installed since."""
+    configuration, name = services().configuration(), plugin.replace("-", "_")
+    if unit is not None:
+        _known_unit(configuration, unit)
+    known = {*services().plugins(), *(other for _, other in configuration.plugins)}
+    if name not in known:
+        raise NotFound(f'There is no plugin "{plugin[:80]}".{did_you_mean(name, known)}')
+    return name
 
 
 def _known_unit(configuration: Configuration, slug: str) -> UnitSettings:
@@ -177,5 +251,12 @@ def _plugin(plugin: Plugin) -> dict[str, Any]:
         "tier": about.tier,
         "effects": list(about.effects),
         "hooks": list(hooks_implemented(plugin)),
+        "installed": True,
         "error": plugin.error,
     }
+
+
+def _missing(name: str) -> dict[str, Any]:
+    nothing = dict.fromkeys(("version", "title", "summary", "owner", "api", "tier"), "")
+    why = "not installed here; where it is on its events are kept until it is, or until plugins.toml is without it"
+    return {"name": name, **nothing, "effects": [], "hooks": [], "installed": False, "error": why}

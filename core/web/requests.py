@@ -162,8 +162,46 @@ class DiscardBody(ma.Schema):
     reason = line(500, required=True)
 
 
-class SwitchBody(ma.Schema):
-    """A plugin switched on or off, and why."""
+class PluginBody(ma.Schema):
+    """A plugin switched on or off, or its settings changed, and why."""
 
-    enabled = fields.Boolean(required=True, truthy={True}, falsy={False})
+    enabled = fields.Boolean(
+        truthy={True}, falsy={False}, metadata={"description": "A switch; true also lifts a quarantine."}
+    )
+    config = fields.Dict(
+        keys=fields.String(validate=validate.Length(min=1, max=200)),
+        values=fields.Raw(allow_none=True),
+        validate=validate.Length(min=1),
+        metadata={"description": "Settings to set, tables key by key; null removes the value given here."},
+    )
     reason = line(500, required=True)
+
+    @ma.validates_schema
+    def something(self, data: dict[str, Any], **_: Any) -> None:
+        """Ask for at least one of the two."""
+        if not data.keys() & {"enabled", "config"}:
+            raise ma.ValidationError("Send `enabled`, `config` or both.", "enabled")
+
+
+class ReasonBody(ma.Schema):
+    """Why something is done."""
+
+    reason = line(500, required=True)
+
+
+class IfMatch(ma.Schema):
+    """Which configuration version the caller looked at."""
+
+    expected = fields.String(
+        data_key="If-Match",
+        metadata={"description": 'The ETag of what was read, or the `config_version` in quotes, such as "7".'},
+    )
+
+
+class VersionDiffQuery(ma.Schema):
+    """What a version is compared with."""
+
+    to = fields.Integer(
+        strict=False, validate=validate.Range(min=1, max=999_999_999),
+        metadata={"description": "Another version; without it the one in force."},
+    )  # fmt: skip

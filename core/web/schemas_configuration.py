@@ -35,7 +35,7 @@ class PluginInUnit(ma.Schema):
 
 
 class PluginInfo(ma.Schema):
-    """An installed plugin, as its manifest describes it."""
+    """An installed plugin, as its manifest describes it, or one that the configuration has and that is missing."""
 
     name = fields.String()
     version = fields.String()
@@ -46,6 +46,7 @@ class PluginInfo(ma.Schema):
     tier = fields.String()
     effects = fields.List(fields.String())
     hooks = fields.List(fields.String())
+    installed = fields.Boolean()
     error = _text()
 
 
@@ -59,6 +60,15 @@ class ConfigVersion(ma.Schema):
     origin = fields.String()
     file_hash = fields.String()
     document = _text()
+
+
+class VersionDiff(ma.Schema):
+    """How two configuration versions differ, as a unified diff of their documents."""
+
+    number = fields.Integer()
+    to = fields.Integer()
+    differs = fields.Boolean()
+    diff = fields.String()
 
 
 class Quarantine(ma.Schema):

@@ -125,7 +125,7 @@ FAULTS: list[tuple[str, str, str]] = [
     ("[dispach]", "plugins.toml", "unknown key `dispach`. Did you mean `dispatch`?"),
     ("[dispatch]\nmax_atempts = 3", f"{TOML}, dispatch", "unknown key `max_atempts`. Did you mean `max_attempts`?"),
     ("[dispatch]\nmax_attempts = 'many'", f"{TOML}, dispatch.max_attempts", "Not a valid integer."),
-    ("[dispatch]\nmax_wait = '2 weeks'", f"{TOML}, dispatch.max_wait", "Not a span of time"),
+    ("[dispatch]\nmax_wait = 'soon'", f"{TOML}, dispatch.max_wait", "Not a span of time"),
     ("[dispatch]\nhook_time_limit_s = nan", f"{TOML}, dispatch.hook_time_limit_s", "must be a finite number"),
     ("[sources.erp]\nadapter = 'standrd'", f"{TOML}, sources.erp.adapter", 'Did you mean "standard"?'),
     ("[sources.erp]", f"{TOML}, sources.erp.adapter", "Missing data"),
@@ -151,7 +151,7 @@ FAULTS: list[tuple[str, str, str]] = [
     ("[units.a]\nmatch = { zone_code = 'ev' }", f"{TOML}, units.a.match.zone_code", "as `extra.zone_code`"),
     ("[units.a]\nmatch = { extra.x = 3 }", f"{TOML}, units.a.match.extra.x", "none of them empty"),
     ("[units.a]\nmatch = 'ev'", f"{TOML}, units.a.match", "Must be a table of fields"),
-    ("[units.a]\ncalendar = 'china'", f"{TOML}, units.a.calendar", "Known: cn."),
+    ("[units.a]\ncalendar = 'china'", f"{TOML}, units.a.calendar", "Known: cn, always."),
     ("[plugins.host_scorr]", f"{TOML}, plugins", 'no plugin "host_scorr". Did you mean "host_scorer"?'),
     ("[units.a.plugins.host_scorr]", f"{TOML}, units.a.plugins", "Did you mean"),
     ("[plugins.host_scorer]\nenabled = 'yes'", f"{TOML}, plugins.host_scorer.enabled", "true or false"),
@@ -228,6 +228,13 @@ def test_a_fault_from_the_environment_names_the_variable(around: Surroundings) -
     assert found["environment variable OUTRIGGER_DISPATCH__MAX_ATTEMPTS"] == "Not a valid integer."
     assert "Did you mean `max_attempts`?" in found["environment variable OUTRIGGER_DISPATCH__MAX_ATEMPTS"]
     assert "Did you mean `hot_score`?" in found["environment variable OUTRIGGER_PLUGINS__HOST_SCORER__CONFIG__HOT_SCOR"]
+
+
+def test_a_key_whose_own_name_ends_in_file_is_overridden_by_its_value(tmp_path: Any) -> None:
+    name = "OUTRIGGER_CHANNELS__MAIL__CA_FILE"
+    (tmp_path / "path").write_text("/etc/ssl/ca.pem\n", encoding="utf-8")
+    assert overrides({name: "/etc/ssl/ca.pem"}) == {name: "/etc/ssl/ca.pem"}
+    assert overrides({f"{name}_FILE": str(tmp_path / "path")}) == {name: "/etc/ssl/ca.pem"}
 
 
 def test_an_override_of_nothing_is_refused_with_the_nearest_section() -> None:

@@ -12,9 +12,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from core.host import applying, changes
 from core.host.applying import apply, apply_if_changed, drift, rollback
-from core.host.configuration import Surroundings
+from core.host.configuration import Surroundings, resolve
+from core.host.environment import overrides
+from core.host.file_state import write_back
 from core.host.switches import Switched, switch
+from core.host.toml_document import read_text
 from core.host.versions import Configurations, current, current_number, history, newest
 from core.model.errors import ConfigurationConflict, ConfigurationRefused, NotFound, PluginRefused
 from core.store.database import Database
@@ -123,6 +127,73 @@ def test_serve_applies_again_when_the_environment_overrides_something_else(offic
     assert current(office.database).dispatch.max_attempts == 4
 
 
+def test_servers_that_start_at_the_same_time_both_start(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve_while_the_other_applies(*given: Any, **more: Any) -> Any:
+        monkeypatch.setattr(applying, "resolve", resolve)
+        office.apply()
+        return resolve(*given, **more)
+
+    for text in (TEXT, TEXT + "# a comment\n"):
+        office.write(text)
+        monkeypatch.setattr(applying, "resolve", resolve_while_the_other_applies)
+        assert not office.start()
+    assert office.number() == 2
+
+
+def test_a_switch_while_the_file_is_applied_is_not_undone_unseen(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.apply()
+
+    def read_before_a_switch(path: Path) -> str:
+        monkeypatch.setattr(applying, "read_text", read_text)
+        text = read_text(path)
+        office.switch(False)
+        return text
+
+    monkeypatch.setattr(applying, "read_text", read_before_a_switch)
+    office.apply()
+    assert not office.is_enabled() and office.number() == 2
+
+
+def test_a_file_that_others_wrote_meanwhile_is_not_taken_for_an_edited_one(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A switch and a rollback are thought of before the version before them is written into the file."""
+    office.apply()
+    delayed: list[tuple[Any, ...]] = []
+
+    def delay(*given: Any) -> str:
+        delayed.append(given)
+        return ""
+
+    monkeypatch.setattr(changes, "write_back", delay)
+    monkeypatch.setattr(applying, "write_back", lambda *given: "")
+    office.switch(False)
+
+    def resolve_while_the_switch_is_written(*given: Any, **more: Any) -> Any:
+        assert write_back(*delayed.pop()) == ""
+        return resolve(*given, **more)
+
+    monkeypatch.setattr(applying, "resolve", resolve_while_the_switch_is_written)
+    rollback(office.database, office.path, office.around, 1, clock=office.clock, by="IT", reason="back")
+    monkeypatch.setattr(changes, "write_back", write_back)
+    assert office.switch(False, "packaging").written_back
+    assert office.drift().in_step
+
+
+def test_an_override_that_is_a_date_is_stored_and_applied_once(office: Office) -> None:
+    office.write(TEXT + '[people.li]\nname = "Li"\n')
+    office.start()
+    office.around = dataclasses.replace(
+        office.around, overrides=overrides({"OUTRIGGER_PEOPLE__LI__LEFT": "2026-12-31"})
+    )
+    assert office.start()
+    assert not office.start()
+    assert not office.switch(False).not_written
+    assert str(current(office.database).directory.entries["li"].employed.last) == "2026-12-31"
+
+
 def test_a_running_process_sees_a_new_version_and_builds_each_once(office: Office) -> None:
     office.apply()
     configurations = Configurations(office.database, office.around.plugins)
@@ -180,10 +251,10 @@ def test_a_switch_the_file_could_not_follow_shows_as_drift(office: Office) -> No
     assert "was edited" in done.not_written
     shown = office.drift()
     assert shown.file_changed
-    assert shown.switches == ("units.new_energy.plugins.host_scorer.enabled",)
+    assert shown.changes == ("units.new_energy.plugins.host_scorer.enabled",)
 
 
-@pytest.mark.parametrize("wins", ["file", "switches"])
+@pytest.mark.parametrize("wins", ["file", "server"])
 def test_a_file_that_contradicts_newer_switches_is_refused_until_told_which_wins(office: Office, wins: Any) -> None:
     office.apply()
     office.write(TEXT + "# edited meanwhile\n")
@@ -196,7 +267,7 @@ def test_a_file_that_contradicts_newer_switches_is_refused_until_told_which_wins
     assert office.is_enabled() is (wins == "file")
     assert office.drift().in_step
     assert "# edited meanwhile" in office.text()
-    assert ("enabled = false" in office.text()) is (wins == "switches")
+    assert ("enabled = false" in office.text()) is (wins == "server")
 
 
 def test_a_file_that_already_says_what_was_switched_is_no_conflict(office: Office) -> None:
@@ -229,7 +300,7 @@ def test_a_crash_between_commit_and_write_back_loses_no_switch(office: Office) -
         connection.execute(sa.update(config_versions).where(config_versions.c.number == 2).values(file_hash=first))
     assert not office.start()
     assert not office.is_enabled()
-    assert office.drift().switches
+    assert office.drift().changes
 
 
 def test_rollback_brings_an_older_document_back_as_a_new_version(office: Office) -> None:
@@ -274,20 +345,6 @@ def test_a_switch_held_by_the_environment_is_refused(office: Office) -> None:
     office.apply()
     with pytest.raises(ConfigurationRefused, match="OUTRIGGER_PLUGINS__HOST_SCORER__ENABLED holds it"):
         office.switch(False, None)
-
-
-def test_a_plugin_is_told_of_its_switch_after_it_is_committed(office: Office) -> None:
-    told: list[tuple[str, int]] = []
-
-    def note(unit: str) -> None:
-        told.append((unit, office.number()))
-        raise RuntimeError("and what it raises changes nothing")
-
-    listening = dataclasses.replace(office.around.plugins["host_scorer"], hooks={"plugin_disabled": note})
-    office.around = dataclasses.replace(office.around, plugins={**office.around.plugins, "host_scorer": listening})
-    office.apply()
-    office.switch(False)
-    assert told == [("new_energy", 2)]
 
 
 def test_switches_at_the_same_time_all_count(office: Office) -> None:

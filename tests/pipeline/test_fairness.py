@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from core.pipeline.claim import claim_events
-from core.pipeline.dispatch import BATCH_S, Dispatcher
+from core.pipeline.dispatch import BATCH_S, PICK_UP_S, Dispatcher
 from core.pipeline.driver_locks import EVERYTHING
 from core.store import tables
 from core.store.database import Database
@@ -71,6 +71,24 @@ def test_a_slow_plugin_ends_its_batch_early_and_nothing_is_forgotten(database: D
     assert kit.dispatcher.drain().deliveries == 3
     kit.drain()
     assert [row.status for row in kit.rows(tables.deliveries)] == ["completed"] * 20
+
+
+def test_batches_become_small_where_events_take_long_and_large_again_where_they_do_not(database: Database) -> None:
+    spent, cost = 0.0, 0.05
+
+    def works(event: Any, ctx: Any) -> list[Any]:
+        nonlocal spent
+        spent += cost
+        return []
+
+    kit = Kit(database, {"works": plugin("works", on_lead_created=works)})
+    kit.dispatcher = Dispatcher(database, kit.clock, kit.plugins, kit, seconds=lambda: spent)
+    kit.accept(*[kit.event("lead.created", f"L{number}") for number in range(120)])
+    first, second = kit.dispatcher.drain().events, kit.dispatcher.drain().events
+    assert 1 < second <= PICK_UP_S / cost < first
+    cost = 0.0001
+    kit.dispatcher.drain()
+    assert kit.dispatcher.drain().events > second
 
 
 def test_two_workers_on_postgresql_share_a_backlog(postgres_url: str) -> None:
