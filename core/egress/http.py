@@ -1,4 +1,4 @@
-"""Sends one signed webhook: resolves once, connects to the address it checked, follows no redirect."""
+"""Sends over HTTP: resolves once, connects to the address it checked, follows no redirect; webhooks are signed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import base64
 import contextlib
 import hashlib
 import hmac
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -15,23 +16,14 @@ from urllib.parse import quote, urlsplit
 import urllib3
 
 from core.egress.addresses import DestinationRefused, resolve
+from core.egress.sent import Sent
 
+USER_AGENT = "Outrigger/0.1"
 TIMEOUT_S = 15.0
 MAX_ANSWER = 64 * 1024
 LONGEST_WAIT_S = 86_400.0
 _KEPT = "/%:@!$&'()*+,;=~?"
 """Characters of a path or query that go out as they are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """How one attempt ended."""
-
-    is_ok: bool
-    is_final: bool  # do not try again: gone, or a destination that may not be reached
-    status: int | None
-    reason: str
-    retry_after_s: float | None = None
 
 
 def signature(secret: bytes, message_id: str, timestamp: int, body: bytes) -> str:
@@ -77,11 +69,37 @@ def send(
     timestamp = int(now.timestamp())
     headers = {
         "content-type": "application/json",
-        "user-agent": "Outrigger/0.1",
+        "user-agent": USER_AGENT,
         "webhook-id": message_id,
         "webhook-timestamp": str(timestamp),
         "webhook-signature": " ".join(signature(secret, message_id, timestamp, body) for secret in secrets),
     }
+    answer = post(url, body, headers, allow=allow, timeout_s=timeout_s)
+    return answer if isinstance(answer, Sent) else judge(answer.status, answer.retry_after, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a receiver answered: its status, when it wants to be asked again, and the beginning of its body."""
+
+    status: int
+    retry_after: str | None
+    body: bytes
+
+
+def post(
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    allow: Sequence[str],
+    timeout_s: float = TIMEOUT_S,
+    whole: bool = False,
+) -> Answer | Sent:
+    """POST once and return the answer, or how the attempt ended when there was none. Never raises.
+
+    With `whole` the answer's body is waited for; without it the status is all that counts.
+    """
     try:
         target = _target(url)
         with _pool(target, resolve(target.host, target.port, allow), timeout_s) as pool:
@@ -89,13 +107,12 @@ def send(
                 "POST",
                 target.path,
                 body=body,
-                headers=headers | {"host": target.host_header},
+                headers={**headers, "host": target.host_header},
                 redirect=False,
                 retries=False,
                 preload_content=False,
             )
-            with contextlib.suppress(urllib3.exceptions.HTTPError, OSError):
-                answer.read1(MAX_ANSWER)  # what the receiver says beside its status is not needed, nor waited for
+            said = _beginning(answer, timeout_s if whole else 0.0)
             answer.close()
     except DestinationRefused as error:
         return Sent(False, True, None, error.message)
@@ -103,7 +120,20 @@ def send(
         return Sent(False, True, None, f"{url[:200]} cannot be sent to: {error}"[:500])
     except (urllib3.exceptions.HTTPError, OSError) as error:
         return Sent(False, False, None, f"{type(error).__name__}: {error}"[:500])
-    return _judge(answer.status, answer.headers.get("retry-after"), now)
+    return Answer(answer.status, answer.headers.get("retry-after"), said)
+
+
+def _beginning(answer: urllib3.BaseHTTPResponse, wait_s: float) -> bytes:
+    """Read an answer's body for so long and no further than `MAX_ANSWER`; without a wait what is there already."""
+    until = time.monotonic() + wait_s
+    said = b""
+    with contextlib.suppress(urllib3.exceptions.HTTPError, OSError):
+        while len(said) < MAX_ANSWER:
+            part = answer.read1(MAX_ANSWER - len(said))
+            said += part
+            if not part or time.monotonic() >= until:
+                break
+    return said
 
 
 def _pool(target: _Target, address: str, timeout_s: float) -> urllib3.HTTPConnectionPool:
@@ -116,7 +146,8 @@ def _pool(target: _Target, address: str, timeout_s: float) -> urllib3.HTTPConnec
     )
 
 
-def _judge(status: int, retry_after: str | None, now: datetime) -> Sent:
+def judge(status: int, retry_after: str | None, now: datetime) -> Sent:
+    """Return what an HTTP status means for the message."""
     if 200 <= status < 300:
         return Sent(True, True, status, "accepted")
     if status == 410:

@@ -10,9 +10,10 @@ from sqlalchemy.engine import Connection
 
 from core.model.errors import OutriggerError, printable
 from core.model.outcomes import DeliveryStatus
+from core.pipeline.about import About
 from core.pipeline.handler import Outcome
 from core.pipeline.plan import Surroundings
-from core.pipeline.recorder import About, Rows, gather
+from core.pipeline.recorder import Rows, gather
 from core.pipeline.work import DeliveryWork, RecordWork
 from core.store.faults import is_storage_fault
 from core.store.row_writes import StaleRow
@@ -39,7 +40,7 @@ def take(
     outcome = delivery.outcome
     if outcome is None or outcome.status is not DeliveryStatus.COMPLETED:
         return
-    about = About(event_row, delivery, around.plugins[delivery.plugin], around.configuration, around.now)
+    about = About(event_row, delivery, around.plugins[delivery.plugin], around.configuration, around.now, connection)
     state_before, touched_before = record.state, record.touched
     try:
         if care is Care.NONE:
@@ -49,7 +50,7 @@ def take(
         gather(own, about, record)
         with connection.begin_nested():
             own.write(connection)
-        rows.has_messages |= bool(own.outbox)
+        rows.has_messages |= bool(own.outbox or own.notices)
     except Exception as error:
         if is_storage_fault(error) or (isinstance(error, StaleRow) and care is not Care.LAST):
             raise

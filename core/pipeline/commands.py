@@ -13,11 +13,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from core.host.settings import Configuration, PluginSetting
+from core.model.calendar import Calendar
 from core.model.effects import Decide, EmitEvent, is_own_type, message_id
 from core.model.errors import EffectRefused
 from core.model.outcomes import OutboxStatus
+from core.model.people import People
 from core.model.schemas import canonical_json
-from core.store import tables
+from core.store import audit, tables
 from core.store.database import Database
 from core.time.clock import Clock
 
@@ -31,8 +34,13 @@ class Command:
     actor: str
     plugin: str
     unit: str
+    people: People
+    calendar: Calendar
+    config: Any = None  # the plugin's typed settings in the unit
+    config_version: int = 0
     id: str = field(default_factory=lambda: "cmd_" + secrets.token_hex(12))
     _emitted: int = 0
+    _decided: list[dict[str, Any]] = field(default_factory=list)
 
     def emit(self, effect: EmitEvent, *, source: str, kind: str, record_id: str) -> None:
         """Emit a follow-up event about a record; it enters by the inbox after this command is committed.
@@ -65,7 +73,9 @@ class Command:
         )
 
     def decide(self, effect: Decide, *, source: str, kind: str, record_id: str) -> None:
-        """Record the decision with the person who made it."""
+        """Record the decision with the person who made it; the audit trail gets it too, without words and inputs."""
+        what = {"command": self.id, "source": source, "decision": effect.kind, "outcome": effect.outcome}
+        self._decided.append({"subject": f"{kind}/{record_id}", "details": {**what, "rule": effect.rule}})
         self.session.execute(
             sa.insert(tables.decisions).values(
                 event_seq=0,
@@ -84,29 +94,50 @@ class Command:
                 reasons=[reason.as_json() for reason in effect.reasons],
                 inputs=dict(effect.inputs),
                 near_misses=list(effect.near_misses),
-                config_version=0,
+                config_version=self.config_version,
                 decided_by=self.actor,
                 decided_at=self.now,
             )
         )
 
+    def record(self) -> None:
+        """Write what was decided into the audit trail; last of all, since others who append wait from here on."""
+        for decided in self._decided:
+            audit.append(
+                self.session.connection(), actor=self.actor, action=f"{self.plugin}.decided", unit=self.unit,
+                now=self.now, **decided,
+            )  # fmt: skip
 
-Settings = Mapping[tuple[str, str], Any]
-"""`PluginSetting` by (unit, plugin)."""
+
+Settings = Mapping[tuple[str, str], PluginSetting]
+"""Plugins' settings by (unit, plugin)."""
 
 
 class Desk:
-    """Where a plugin's own API and commands meet the database: reads, and commands by a person."""
+    """Where a plugin's own API, pages and commands meet the database: reads, and commands by a person."""
 
-    def __init__(self, database: Database, clock: Clock, settings: Callable[[], Settings] = dict) -> None:
+    def __init__(self, database: Database, clock: Clock, configuration: Callable[[], Configuration]) -> None:
         self.database = database
         self.clock = clock
-        self._settings = settings
+        self._configuration = configuration
 
     @property
     def settings(self) -> Settings:
         """Every plugin's setting by (unit, plugin), of the configuration version in force."""
-        return self._settings()
+        return self._configuration().plugins
+
+    def now(self) -> datetime:
+        """Return the time."""
+        return self.clock.now()
+
+    def calendar(self, unit: str) -> Calendar:
+        """Return the working calendar of a unit."""
+        return self._configuration().calendar_of(unit)
+
+    def people(self, unit: str) -> People:
+        """Return the directory as it stands now, seen from a unit."""
+        configuration = self._configuration()
+        return configuration.directory.at(self.clock.now(), unit, configuration.calendar_of(unit).zone)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Session]:
@@ -117,9 +148,18 @@ class Desk:
     @contextlib.contextmanager
     def command(self, *, plugin: str, unit: str, actor: str) -> Iterator[Command]:
         """Run one command of a person in one write transaction; an exception leaves nothing behind."""
+        configuration = self._configuration()
+        setting = configuration.plugins.get((unit, plugin))
+        people, calendar = self.people(unit), configuration.calendar_of(unit)
         with self.database.write() as connection, Session(bind=connection, autoflush=False) as session:
-            yield Command(session=session, now=self.clock.now(), actor=actor, plugin=plugin, unit=unit)
+            command = Command(
+                session=session, now=self.clock.now(), actor=actor, plugin=plugin, unit=unit,
+                people=people, calendar=calendar, config=setting.config if setting else None,
+                config_version=configuration.number,
+            )  # fmt: skip
+            yield command
             session.flush()
+            command.record()
 
 
 _current: contextvars.ContextVar[Desk] = contextvars.ContextVar("outrigger_desk")

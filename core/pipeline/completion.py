@@ -234,7 +234,7 @@ def _follow_up_row(work: EventWork, around: Surroundings) -> dict[str, Any]:
         "effect": "emit_event",
         "target": "inbox",
         "type": event.type,
-        "body": canonical_json({"data": dict(event.data), "depth": event.depth}),
+        "body": canonical_json({"data": dict(event.data), "depth": event.depth, "outward": work.row.outward}),
         "event_seq": work.row.seq,
         "event_id": work.row.id,
         "plugin": "core",

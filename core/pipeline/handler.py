@@ -15,11 +15,13 @@ import structlog
 
 from core.host.plugin import Plugin
 from core.host.settings import PluginSetting
+from core.model.calendar import Calendar
 from core.model.context import Context, Records, RowWrite, Unit
 from core.model.effects import EFFECTS, Decide, Effect, EmitEvent, effect_keys, is_own_type
 from core.model.errors import EffectRefused, printable
 from core.model.events import EVENT_TYPES, Event
 from core.model.outcomes import Cancel, DeliveryStatus, Snooze
+from core.model.people import People
 from core.model.schemas import canonical, canonical_json
 from core.pipeline.slot import Call, CallSlot
 from core.store.plugin_session import BufferedSession
@@ -56,6 +58,8 @@ def call_plugin(
     now: datetime,
     session: BufferedSession,
     records: Records,
+    people: People,
+    calendar: Calendar,
     slot: CallSlot,
     call: Call,
     limit_s: float,
@@ -67,6 +71,8 @@ def call_plugin(
         now=now,
         session=session,
         records=records,
+        people=people,
+        calendar=calendar,
         log=_log.bind(event_id=event.id, unit=unit.slug, plugin=plugin.name),
     )
     effects: list[Effect] = []

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from core.host.loading import hook_names
-from core.host.plugin import Plugin
+from core.host.plugin import Plugin, hook_of
 
 
 def hooks_implemented(plugin: Plugin) -> tuple[str, ...]:
@@ -27,7 +27,7 @@ def hooks_implemented(plugin: Plugin) -> tuple[str, ...]:
 def hears(plugin: Plugin, event_type: str) -> bool:
     """Whether an event of this type calls the plugin."""
     hooks = hooks_implemented(plugin)
-    own = "on_" + event_type.replace(".", "_")
+    own = hook_of(plugin.name, event_type)
     return own in hooks or ("on_event" in hooks and event_type != "timer.due")
 
 

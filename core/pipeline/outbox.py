@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -11,18 +12,21 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from core.egress import http
 from core.host.settings import Configuration
 from core.model.errors import printable
 from core.model.outcomes import OutboxStatus
 from core.pipeline.backoff import outbox_delay
-from core.pipeline.receivers import Receiver, address_of
+from core.pipeline.ready import Withheld, make_ready
+from core.pipeline.receivers import Pace, Place, Receiver, address_of, place_of
 from core.store.database import Database
 from core.store.tables import outbox
 from core.time.clock import Clock
 
 CLAIM = timedelta(seconds=45)
 """On PostgreSQL, where several couriers may share the outbox: how long a message belongs to the one that took it."""
+
+LOOK_BACK = 5_000
+"""How many of the newest messages a courier that starts looks at, to know what channels were just sent."""
 
 GATHER_S = 0.02
 PATIENCE_S = 0.2
@@ -53,9 +57,10 @@ class Sender:
     observe: Callable[[str, str], None] = lambda effect, result: None
     step: Callable[[str], None] = lambda name: None
     workers: int = 32
-    _receivers: dict[str, Receiver] = field(default_factory=dict)
+    _receivers: dict[Place, Receiver] = field(default_factory=dict)
+    _paces: dict[Place, Pace] = field(default_factory=dict)
     _flying: dict[int, Future[dict[str, Any]]] = field(default_factory=dict)
-    _rows: dict[int, Any] = field(default_factory=dict)
+    _rows: dict[int, tuple[Any, datetime]] = field(default_factory=dict)  # with the time at which each was taken
     _pool: ThreadPoolExecutor | None = None
 
     def send_due(self, limit: int = 64) -> int:
@@ -64,13 +69,17 @@ class Sender:
         A slow receiver is not waited for: what is still on its way is written down by a later call.
         """
         now = self.clock.now()
+        configuration = self.configuration()
+        self._set_paces(configuration, now)
         started = self._take(now, min(limit, self.workers - len(self._flying)))
         if started:
-            configuration = self.configuration()
             self._pool = self._pool or ThreadPoolExecutor(self.workers, thread_name_prefix="outbox")
             for row in started:
-                self._receivers[row.target].in_flight += 1
-                self._rows[row.seq] = row
+                place = place_of(row)
+                self._receivers[place].in_flight += 1
+                if place in self._paces:
+                    self._paces[place].note(now)
+                self._rows[row.seq] = row, now
                 self._flying[row.seq] = self._pool.submit(self._send_one, row, configuration)
         if self._flying and wait(self._flying.values(), GATHER_S).not_done:
             wait(self._flying.values(), PATIENCE_S, return_when="FIRST_COMPLETED")
@@ -99,22 +108,51 @@ class Sender:
 
     def _due(self, now: datetime) -> sa.Select[Any]:
         statement = sa.select(outbox).where(_DUE, outbox.c.due_at <= now, outbox.c.target != "inbox")
-        full = [target for target, receiver in self._receivers.items() if not receiver.room(now)]
-        if full:
-            statement = statement.where(outbox.c.target.not_in(full))
+        for is_channel in (False, True):
+            full = [place[1] for place in self._receivers if place[0] is is_channel and not self._room(place, now)]
+            if full:
+                is_such = outbox.c.effect == "notify" if is_channel else outbox.c.effect != "notify"
+                statement = statement.where(sa.not_(sa.and_(is_such, outbox.c.target.in_(full))))
         if self._flying:
             statement = statement.where(outbox.c.seq.not_in(list(self._flying)))
         return statement.order_by(outbox.c.due_at, outbox.c.seq).limit(2 * self.workers)
 
     def _with_room(self, rows: Sequence[Any], now: datetime, limit: int) -> list[Any]:
         taken: list[Any] = []
-        counts: dict[str, int] = {}
+        counts: dict[Place, int] = {}
         for row in rows:
-            receiver = self._receivers.setdefault(row.target, Receiver())
-            if counts.get(row.target, 0) < receiver.room(now) and len(taken) < limit:
-                counts[row.target] = counts.get(row.target, 0) + 1
+            place = place_of(row)
+            self._receivers.setdefault(place, Receiver())
+            if counts.get(place, 0) < self._room(place, now) and len(taken) < limit:
+                counts[place] = counts.get(place, 0) + 1
                 taken.append(row)
         return taken
+
+    def _room(self, place: Place, now: datetime) -> int:
+        room = self._receivers[place].room(now)
+        return min(room, self._paces[place].room(now)) if place in self._paces else room
+
+    def _set_paces(self, configuration: Configuration, now: datetime) -> None:
+        """Keep a pace for each channel that has a rate; what was just sent counts, also before this courier began."""
+        for slug, channel in configuration.channels.items():
+            place = (True, slug)
+            before = self._paces.get(place)
+            if channel.rate is None:
+                self._paces.pop(place, None)
+            elif before is None or (before.messages, before.seconds) != channel.rate:
+                known = before.began if before is not None else deque(self._lately(slug, channel.rate, now))
+                self._paces[place] = Pace(*channel.rate, known)
+
+    def _lately(self, slug: str, rate: tuple[int, float], now: datetime) -> list[datetime]:
+        newest = sa.select(sa.func.max(outbox.c.seq)).scalar_subquery()
+        statement = sa.select(outbox.c.sent_at).where(
+            outbox.c.seq > newest - LOOK_BACK,
+            outbox.c.effect == "notify",
+            outbox.c.target == slug,
+            outbox.c.sent_at > now - timedelta(seconds=rate[1]),
+        )
+        with self.database.read() as connection:
+            return sorted(connection.execute(statement).scalars())
 
     def _write_down(self) -> int:
         ended = {seq: future.result() for seq, future in self._flying.items() if future.done()}
@@ -124,8 +162,11 @@ class Sender:
                 connection.execute(_RESULT, list(ended.values()))
         for seq, result in ended.items():
             del self._flying[seq]
-            row = self._rows.pop(seq)
-            self._receivers[row.target].in_flight -= 1
+            row, taken_at = self._rows.pop(seq)
+            place = place_of(row)
+            self._receivers[place].in_flight -= 1
+            if result["new_status"] == OutboxStatus.SUPPRESSED.value and place in self._paces:
+                self._paces[place].forget(taken_at)
             self.observe(row.effect, result["new_status"])
         return len(ended)
 
@@ -140,20 +181,22 @@ class Sender:
     def _try(self, row: Any, configuration: Configuration) -> dict[str, Any]:
         now = self.clock.now()
         address = address_of(row, configuration)
-        if address.missing:
+        if address.send is None:
             return _result(row, OutboxStatus.SUPPRESSED, row.attempts, now, address.missing)
+        try:
+            message = make_ready(self.database, row, now)
+        except Withheld as withheld:
+            return _result(row, OutboxStatus.SUPPRESSED, row.attempts, now, withheld.reason)
         began = time.perf_counter()
-        sent = http.send(
-            address.url,
-            row.body.encode(),
-            message_id=row.id,
-            secrets=address.keys,
-            now=now,
-            allow=configuration.dispatch.egress_allow,
-        )
+        sent = address.send(message, now, configuration.dispatch.egress_allow)
         self.step("sent_not_recorded")
         ended = self.clock.now()
-        self._receivers[row.target].note(sent.is_ok, time.perf_counter() - began, ended)
+        receiver = self._receivers[place_of(row)]
+        # Who refuses one message for good is well, and need not be spared.
+        is_well = sent.is_ok or (sent.is_final and sent.status is not None)
+        receiver.note(is_well, time.perf_counter() - began, ended)
+        if row.effect == "notify" and sent.retry_after_s is not None:
+            receiver.spare(sent.retry_after_s, ended)
         if not sent.is_ok:
             return self._failed(row, sent.reason, is_final=sent.is_final, wait_s=sent.retry_after_s)
         return _result(row, OutboxStatus.SENT, row.attempts + 1, ended, None, at=ended)

@@ -56,11 +56,15 @@ class Surroundings:
         return self.unable(unit, plugin)
 
     def hears(self, unit: str, plugin: str, event_type: str) -> bool:
-        """Whether an event of this type is for the plugin. Of one that cannot be loaded nobody knows its hooks, so
-        every canonical event is kept for it; what it does not hear ends without effect once it can be loaded.
+        """Whether an event of this type is for the plugin.
+
+        Of one that cannot be loaded nobody knows its hooks, so every canonical event and every one of its own is kept
+        for it; what it does not hear ends without effect once it can be loaded.
         """
         known = self.plugins.get(plugin)
-        return bool(known.hears(event_type)) if known is not None else event_type in EVENT_TYPES
+        if known is not None:
+            return bool(known.hears(event_type))
+        return event_type in EVENT_TYPES or event_type.startswith(f"{plugin}.")
 
     def linked(self, source: str, kind: str, record_id: str) -> Mapping[str, Any] | None:
         """Return another record's current snapshot, with what this batch merged so far; remembered for the batch."""

@@ -1,16 +1,19 @@
-"""Who receives messages: where a target is, which keys sign for it, and whether it is spared for a while."""
+"""Who receives messages: how a target is reached, whether it is spared for a while, and how fast it takes them."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from core.host.secrets import resolve_secret
+from core.egress import http
+from core.egress.channels import KINDS
+from core.egress.sent import Outgoing, Sent
+from core.egress.signing import signing_key
 from core.host.settings import Configuration
-from core.model.errors import OutriggerError
+from core.model.errors import OutriggerError, did_you_mean
 
 FAILURES = 5
 PAUSE = timedelta(seconds=30)
@@ -38,6 +41,10 @@ class Receiver:
             return 0
         return max((1 if self.failures or self.is_slow else SIDE_BY_SIDE) - self.in_flight, 0)
 
+    def spare(self, seconds: float, now: datetime) -> None:
+        """Send it nothing for so long, since it asked for that."""
+        self.paused_until = now + timedelta(seconds=seconds)
+
     def note(self, is_ok: bool, took_s: float, now: datetime) -> None:
         """Count an attempt that ended."""
         self.is_slow = took_s > SLOW_S
@@ -45,38 +52,90 @@ class Receiver:
         self.paused_until = now + PAUSE if self.failures >= FAILURES else None
 
 
-def signing_key(reference: str) -> bytes:
-    """Return the key behind a secret reference; a `whsec_` secret is base64, anything else is used as it is."""
-    secret = resolve_secret(reference)
-    if secret.startswith(b"whsec_"):
-        try:
-            return base64.b64decode(secret[6:], validate=True)
-        except binascii.Error:
-            raise OutriggerError(f"The secret {reference} starts with whsec_ but is no base64 behind it.") from None
-    return secret
+ON_THE_WAY = timedelta(seconds=1)
+"""How much later than it began a message may be counted by its receiver."""
+
+
+@dataclass(slots=True)
+class Pace:
+    """A channel's rate: at most `messages` in any stretch of `seconds`; what is beyond waits for its turn.
+
+    It counts attempts, since receivers do, and is held by one courier alone; several couriers share a rate by having
+    each a part of it. A courier that starts knows what was sent before it from the outbox.
+    """
+
+    messages: int
+    seconds: float
+    began: deque[datetime] = field(default_factory=deque)
+
+    def room(self, now: datetime) -> int:
+        """Return how many more may go now."""
+        # A receiver counts when a message arrives, a little later than it began: so its windows are kept apart.
+        while self.began and self.began[0] <= now - timedelta(seconds=self.seconds) - ON_THE_WAY:
+            self.began.popleft()
+        return max(self.messages - len(self.began), 0)
+
+    def note(self, now: datetime) -> None:
+        """Count an attempt that begins."""
+        self.began.append(now)
+
+    def forget(self, began: datetime) -> None:
+        """Count it no longer: the message turned out not to be sent at all."""
+        if began in self.began:
+            self.began.remove(began)
+
+
+Place = tuple[bool, str]
+"""Where a message goes: whether by a channel, and the name; a channel may be called like a source."""
+
+
+def place_of(row: Any) -> Place:
+    """Return the place a message goes to."""
+    return row.effect == "notify", row.target
+
+
+Send = Callable[[Outgoing, datetime, Sequence[str]], Sent]
+"""Sends a message at a time, to where the allowed networks let it go."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a message goes: a URL and the keys that sign, or the reason why it cannot go anywhere."""
+    """How a message is sent, or the reason why it cannot go anywhere."""
 
-    url: str = ""
-    keys: tuple[bytes, ...] = ()
+    send: Send | None = None
     missing: str = ""
 
 
 def address_of(row: Any, configuration: Configuration) -> Address:
-    """Find where a message goes from its target: a source's write-back URL or an endpoint."""
+    """Find how a message is sent from its target: a source's write-back URL, an endpoint, or a channel."""
     try:
+        if row.effect == "notify":
+            return _channel(row.target, configuration)
         if row.effect == "update_record":
             source = configuration.sources.get(row.target)
             if source is None or not source.write_back_url:
                 return Address(missing=f"the source {row.target} has no write_back_url")
             references = (source.write_back_secret,) if source.write_back_secret else source.secrets
-            return Address(source.write_back_url, tuple(signing_key(item) for item in references[:2]))
+            return _webhook(source.write_back_url, tuple(signing_key(item) for item in references[:2]))
         endpoint = configuration.endpoints.get(row.target)
         if endpoint is None:
             return Address(missing=f"no endpoint {row.target} is defined under [endpoints]")
-        return Address(endpoint.url, (signing_key(endpoint.secret),) if endpoint.secret else ())
+        return _webhook(endpoint.url, (signing_key(endpoint.secret),) if endpoint.secret else ())
     except OutriggerError as error:
         return Address(missing=error.message)
+
+
+def _webhook(url: str, keys: tuple[bytes, ...]) -> Address:
+    def send(message: Outgoing, now: datetime, allow: Sequence[str]) -> Sent:
+        return http.send(url, message.body.encode(), message_id=message.id, secrets=keys, now=now, allow=allow)
+
+    return Address(send)
+
+
+def _channel(slug: str, configuration: Configuration) -> Address:
+    channel = configuration.channels.get(slug)
+    if channel is None:
+        near = did_you_mean(slug, configuration.channels)
+        return Address(missing=f'no channel took it: "{slug}" is not under [channels]{near}')
+    options, kind = channel.options, KINDS[channel.kind]
+    return Address(lambda message, now, allow: kind.send(message, options, now, allow))

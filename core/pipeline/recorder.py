@@ -11,8 +11,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.host.plugin import Plugin
-from core.host.settings import Configuration
 from core.model.context import RowWrite
 from core.model.effects import (
     CancelTimer,
@@ -23,7 +21,6 @@ from core.model.effects import (
     SendWebhook,
     StartTimer,
     UpdateRecord,
-    message_id,
 )
 from core.model.errors import EffectRefused, did_you_mean
 from core.model.events import event_id
@@ -31,11 +28,13 @@ from core.model.instants import format_instant
 from core.model.merge import set_own
 from core.model.outcomes import OutboxStatus, TimerStatus
 from core.model.schemas import canonical, canonical_json, check_fields
-from core.pipeline.work import DeliveryWork, RecordWork
+from core.pipeline.about import About
+from core.pipeline.notices import Notice, make_notice
+from core.pipeline.work import RecordWork
 from core.store.bulk import insert_rows
 from core.store.lists import in_list
 from core.store.row_writes import apply_writes
-from core.store.tables import decisions, outbox, record_updates, timers
+from core.store.tables import decisions, links, outbox, record_updates, timers
 
 
 @dataclass(slots=True)
@@ -44,6 +43,8 @@ class Rows:
 
     decisions: list[dict[str, Any]] = field(default_factory=list)
     outbox: list[dict[str, Any]] = field(default_factory=list)
+    notices: list[dict[str, Any]] = field(default_factory=list)  # messages to people, which have columns of their own
+    links: list[Mapping[str, Any]] = field(default_factory=list)
     updates: list[dict[str, Any]] = field(default_factory=list)
     timers: dict[str, dict[str, Any]] = field(default_factory=dict)
     cancelled_timers: dict[str, None] = field(default_factory=dict)
@@ -61,7 +62,11 @@ class Rows:
         if self.cancelled_timers:
             _cancel_timers(connection, list(self.cancelled_timers))
         insert_rows(connection, outbox, self.outbox)
+        insert_rows(connection, outbox, self.notices)
+        insert_rows(connection, links, self.links)
 
+
+_QUIET = "a replay sends nothing outward unless asked"
 
 _REPLACE_TIMER = (
     "ON CONFLICT (id) DO UPDATE SET due_at = excluded.due_at, status = excluded.status, data = excluded.data, "
@@ -83,7 +88,8 @@ def due_key(timer: str, round: int) -> str:
 
 def _cancel_timers(connection: Connection, ids: list[str]) -> None:
     cancel = sa.update(timers).where(timers.c.id == sa.bindparam("b_timer")).values(status=TimerStatus.CANCELLED.value)
-    running = timers.c.status.in_([TimerStatus.PENDING, TimerStatus.HELD])
+    # Not IN: a statement for many timers at once takes no list.
+    running = sa.or_(timers.c.status == TimerStatus.PENDING.value, timers.c.status == TimerStatus.HELD.value)
     connection.execute(cancel.where(running), [{"b_timer": identity} for identity in ids])
     # One that fired may still be on its way: its due event lies behind the event that cancels it.
     fired = in_list(connection, "SELECT id, source, round FROM timers WHERE status = 'fired' AND id", ids)
@@ -91,29 +97,6 @@ def _cancel_timers(connection: Connection, ids: list[str]) -> None:
     waiting = in_list(connection, "SELECT id FROM events WHERE status = 'accepted' AND id", list(due))
     if waiting:
         connection.execute(cancel, [{"b_timer": due[row[0]]} for row in waiting])
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What a delivery's rows have in common: its event, its record, its plugin and the time."""
-
-    event: Any  # events row
-    delivery: DeliveryWork
-    plugin: Plugin
-    configuration: Configuration
-    now: datetime
-
-    def common(self) -> dict[str, Any]:
-        """Return the columns that decisions and messages share."""
-        return {
-            "event_seq": self.event.seq,
-            "event_id": self.event.id,
-            "plugin": self.delivery.plugin,
-            "unit": self.delivery.unit,
-            "source": self.event.source,
-            "kind": self.event.kind,
-            "record_id": self.event.record_id,
-        }
 
 
 def gather(rows: Rows, about: About, record: RecordWork) -> None:
@@ -138,6 +121,9 @@ def gather(rows: Rows, about: About, record: RecordWork) -> None:
         record.state, record.touched = state, True
     rows.decisions += staged.decisions
     rows.outbox += staged.outbox
+    rows.notices += staged.notices
+    rows.links += staged.links
+    rows.has_messages |= bool(staged.notices)
     rows.updates += staged.updates
     for identity in staged.cancelled_timers:
         rows.timers.pop(identity, None)
@@ -176,18 +162,10 @@ def _stage(staged: Rows, about: About, key: str, effect: Effect) -> None:
         }
         staged.outbox.append(_message(about, key, effect, effect.endpoint, body, type=effect.type))
     elif isinstance(effect, Notify):
-        body = {
-            "type": f"notify.{effect.template}",
-            "timestamp": format_instant(about.now),
-            "data": {
-                "to": effect.to,
-                "template": effect.template,
-                "unit": about.delivery.unit,
-                "record": {"source": about.event.source, "kind": about.event.kind, "id": about.event.record_id},
-                "values": canonical(effect.data),
-            },
-        }
-        staged.outbox.append(_message(about, key, effect, effect.channel or "people", body, type=body["type"]))
+        notice = make_notice(about, key, effect)
+        staged.notices.append(_notice_row(about, key, effect, notice))
+        if notice.link is not None:
+            staged.links.append(notice.link)
     else:
         raise EffectRefused(f'The effect "{effect.name}" is not known to the recorder.')
 
@@ -222,19 +200,28 @@ def _message(
     about: About, key: str, effect: Effect, target: str, body: Mapping[str, Any], type: str = "record.update"
 ) -> dict[str, Any]:
     is_quiet = not about.delivery.outward and not isinstance(effect, EmitEvent)
-    reason = "a replay sends nothing outward unless asked" if is_quiet else None
-    delivery = about.delivery
-    identity = message_id(about.event.id, f"{delivery.plugin}@{delivery.unit}", key, delivery.generation)
+    return _outbox_row(about, key, effect, target, type, canonical_json(body), _QUIET if is_quiet else None)
+
+
+def _notice_row(about: About, key: str, effect: Effect, notice: Notice) -> dict[str, Any]:
+    held_back = notice.missing if about.delivery.outward else _QUIET
+    row = _outbox_row(about, key, effect, notice.target, notice.type, notice.body, held_back)
+    return row | {"channel_data": notice.channel_data, "still_true": notice.still_true}
+
+
+def _outbox_row(
+    about: About, key: str, effect: Effect, target: str, type: str, body: str, held_back: str | None
+) -> dict[str, Any]:
     return about.common() | {
-        "id": identity,
+        "id": about.message_id(key),
         "effect": effect.name,
         "target": target,
         "type": type,
-        "body": canonical_json(body),
-        "status": (OutboxStatus.SUPPRESSED if is_quiet else OutboxStatus.AVAILABLE).value,
+        "body": body,
+        "status": (OutboxStatus.SUPPRESSED if held_back else OutboxStatus.AVAILABLE).value,
         "attempts": 0,
         "due_at": about.now,
-        "reason": reason,
+        "reason": held_back,
         "created_at": about.now,
     }
 
@@ -276,8 +263,6 @@ def _timer_identity(about: About, timer: str) -> str:
 
 def _timer_row(about: About, effect: StartTimer, identity: str) -> dict[str, Any]:
     event = about.event
-    if effect.due_at.tzinfo is None:
-        raise EffectRefused(f'The timer "{effect.timer}" is due at a time without an offset; use ctx.now plus a span.')
     return {
         "id": identity,
         "plugin": about.delivery.plugin,
@@ -287,7 +272,7 @@ def _timer_row(about: About, effect: StartTimer, identity: str) -> dict[str, Any
         "record_id": event.record_id,
         "timer": effect.timer,
         "round": 1,
-        "due_at": effect.due_at,
+        "due_at": _due_at(about, effect),
         "status": TimerStatus.PENDING.value,
         "data": canonical(effect.data),
         "started_by": event.id,
@@ -295,3 +280,14 @@ def _timer_row(about: About, effect: StartTimer, identity: str) -> dict[str, Any
         "depth": event.depth,
         "fired_at": None,
     }
+
+
+def _due_at(about: About, effect: StartTimer) -> datetime:
+    if (effect.due_at is None) == (effect.after is None):
+        raise EffectRefused(f'The timer "{effect.timer}" needs exactly one of `due_at` and `after`.')
+    if effect.after is not None:
+        return effect.after.due(about.now, about.configuration.calendar_of(about.delivery.unit))
+    assert effect.due_at is not None
+    if effect.due_at.tzinfo is None:
+        raise EffectRefused(f'The timer "{effect.timer}" is due at a time without an offset; use ctx.now plus a span.')
+    return effect.due_at

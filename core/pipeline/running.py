@@ -72,6 +72,7 @@ def run(
     assert event is not None
     configuration = around.configuration
     unit = configuration.units.get(delivery.unit)
+    calendar = configuration.calendar_of(delivery.unit)
     session = BufferedSession(around.connection, delivery.plugin, overlay)
     began = time.perf_counter()
     outcome = call_plugin(
@@ -82,6 +83,8 @@ def run(
         now=around.now,
         session=session,
         records=RecordsAsOf(event, seq, around),
+        people=configuration.directory.at(around.now, delivery.unit, calendar.zone),
+        calendar=calendar,
         slot=slot,
         call=Call(delivery.unit, delivery.plugin, event.id, seq, delivery.generation),
         limit_s=configuration.dispatch.hook_time_limit_s,

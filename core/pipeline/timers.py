@@ -51,7 +51,7 @@ def find_due(connection: Connection, configuration: Configuration, now: datetime
     statement = (
         sa.select(timers)
         .where(sa.text(f"status = '{TimerStatus.PENDING}'"), timers.c.due_at <= now)
-        .order_by(timers.c.due_at)
+        .order_by(timers.c.due_at, timers.c.id)
         .limit(limit)
     )
     if connection.dialect.name == "postgresql":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -19,6 +20,13 @@ _SAVEPOINT = "plugin_reads"
 
 Overlay = dict[tuple[str, tuple[Any, ...]], Mapping[str, Any] | None]
 """Rows that earlier deliveries of the same batch will write: by table and primary key; None is a deleted row."""
+
+
+@lru_cache(maxsize=256)
+def _by_key(table: sa.Table) -> sa.Select[Any]:
+    """Return the statement that reads a row by its primary key, each column's value as `key_<column>`."""
+    columns = table.primary_key.columns
+    return sa.select(table).where(*[item == sa.bindparam(f"key_{item.name}", type_=item.type) for item in columns])
 
 
 class BufferedSession:
@@ -53,8 +61,10 @@ class BufferedSession:
             raise
 
     def _stored(self, model: type[ModelT], values: Mapping[str, Any]) -> ModelT | None:
-        key = tuple(values.values())
-        return self._ask(lambda session: session.get(model, key if len(key) > 1 else key[0]))
+        # Not Session.get: its bookkeeping costs more than the row, and what is handed out is never written through.
+        key = {f"key_{name}": value for name, value in values.items()}
+        row = self._ask(lambda session: session.connection().execute(_by_key(self._table(model)), key).one_or_none())
+        return None if row is None else model(**row._mapping)
 
     def _table(self, model: type[Any]) -> sa.Table:
         table: sa.Table = model.__table__ if hasattr(model, "__table__") else model  # type: ignore[assignment]

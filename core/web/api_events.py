@@ -14,7 +14,7 @@ from core.pipeline.replay import Estimate, Replayed
 from core.pipeline.undelivered import add_not_delivered
 from core.store.reading.events import EventFilter, list_events, show_event
 from core.web import requests, schemas
-from core.web.auth import allowed_units, require
+from core.web.auth import actor, allowed_units, require
 from core.web.idempotency import idempotent
 from core.web.parsing import Blueprint
 from core.web.services import services
@@ -53,7 +53,7 @@ def event(event_id: str) -> dict[str, Any]:
 def replay(body: dict[str, Any], event_id: str) -> dict[str, Any]:
     """Dispatch a stored event again, or map a rejected one again. Takes an Idempotency-Key."""
     done = services().replayer.replay_event(
-        event_id, plugin=body.get("plugin"), outward=body["outward"], units=allowed_units()
+        event_id, plugin=body.get("plugin"), outward=body["outward"], units=allowed_units(), actor=actor()
     )
     return _result(done)
 
@@ -79,7 +79,7 @@ def replay_set(body: dict[str, Any]) -> dict[str, Any] | tuple[dict[str, Any], i
             "plan": encode_plan(asked, plugin, outward, found),
         }, 200
     chosen, plugin, outward, confirmed = decode_plan(body["plan"])
-    return _result(replayer.replay_set(chosen, confirmed, plugin=plugin, outward=outward))
+    return _result(replayer.replay_set(chosen, confirmed, plugin=plugin, outward=outward, actor=actor()))
 
 
 def event_filter(query: dict[str, Any]) -> EventFilter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import flask
 import structlog
@@ -14,11 +15,23 @@ from core.pipeline.interventions import Interventions
 from core.pipeline.replay import Remap, Replayer
 from core.store.database import Database
 from core.time.clock import Clock
-from core.web import api_configuration, api_deliveries, api_events, api_records, docs, gate, health, problems
+from core.web import (
+    api_audit,
+    api_configuration,
+    api_deliveries,
+    api_events,
+    api_people,
+    api_records,
+    docs,
+    gate,
+    health,
+    pages,
+    problems,
+)
 from core.web.keys import ApiKeys
 from core.web.openapi import Api, settings
 from core.web.parsing import JsonProvider
-from core.web.services import NAME, Services, Switch
+from core.web.services import NAME, Change, RollBack, Services
 
 MAX_BODY = 1024 * 1024
 PREFIX = "/api/v1"
@@ -36,6 +49,9 @@ _BLUEPRINTS = (
     api_configuration.plugins,
     api_configuration.versions,
     api_configuration.quarantines,
+    api_people.people,
+    api_people.roles,
+    api_audit.blueprint,
 )
 
 
@@ -46,17 +62,19 @@ def create_app(
     configuration: Callable[[], Configuration],
     webhook_blueprint: flask.Blueprint | None = None,
     plugin_blueprints: Sequence[flask.Blueprint] = (),
+    page_blueprints: Mapping[str, flask.Blueprint] = MappingProxyType({}),
     ready: Callable[[], list[str]] = lambda: [],
     plugins: Callable[[], Mapping[str, Plugin]] = dict,
-    switch: Switch | None = None,
+    change: Change | None = None,
+    roll_back: RollBack | None = None,
     remap: Remap | None = None,
     wake: Callable[[], None] = lambda: None,
     schema_fault: Callable[[Database], str | None] = health.missing_tables,
 ) -> Flask:
     """Build the app of one web process; nothing is read or written before the first request.
 
-    `ready` returns why this process should not be sent requests, `draining` after SIGTERM for instance; `switch` and
-    `remap` come from the composition root, without them those calls answer 409.
+    `ready` returns why this process should not be sent requests, `draining` after SIGTERM for instance; `change`,
+    `roll_back` and `remap` come from the composition root, without them those calls answer 409.
     """
     app = Flask("core.web")
     app.json = JsonProvider(app)
@@ -69,7 +87,8 @@ def create_app(
         plugins=plugins,
         ready=ready,
         schema_fault=schema_fault,
-        switch=switch,
+        change=change,
+        roll_back=roll_back,
         keys=ApiKeys(database, clock),
         replayer=Replayer(database, clock, configuration, plugins, remap, wake),
         interventions=Interventions(database, clock, wake),
@@ -84,6 +103,7 @@ def create_app(
         api.register_blueprint(blueprint, url_prefix=PREFIX + (blueprint.url_prefix or ""))
     for contributed in plugin_blueprints:
         _attach(api, contributed)
+    pages.install(app, page_blueprints)
     docs.install(app, api)
     return app
 

@@ -28,7 +28,7 @@ _log = structlog.get_logger("outrigger.web")
 def install(app: Flask, parts: Services) -> None:
     """Put the gate before and behind every view."""
     refusals = Refusals(lambda: parts.configuration().sources)
-    desk = Desk(parts.database, parts.clock, lambda: parts.configuration().plugins)
+    desk = Desk(parts.database, parts.clock, parts.configuration)
 
     @app.before_request
     def enter() -> None:
@@ -56,7 +56,7 @@ def install(app: Flask, parts: Services) -> None:
             return response
         headers["X-Request-Id"] = request_id()
         headers["Referrer-Policy"] = "no-referrer"
-        headers["Content-Security-Policy"] = content_security_policy()
+        headers.setdefault("Content-Security-Policy", content_security_policy())  # pages have one of their own
         headers.setdefault("Cache-Control", "no-store")
         if "traceparent" in request.headers and _TRACE.match(request.headers["traceparent"]):
             headers["traceparent"] = request.headers["traceparent"]

@@ -88,6 +88,8 @@ class Message(ma.Schema):
     created_at = Instant()
     sent_at = _at()
     body = fields.Raw()
+    asked = fields.Raw()  # of a notice: whom it asked for, and who that was
+    tried = fields.List(fields.String())  # of a notice: why channels were passed over
 
 
 class Timer(ma.Schema):

@@ -11,7 +11,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from core.host.plugin import Manifest, Plugin
-from core.host.settings import Configuration, DispatchSettings, PluginSetting, SourceSettings, UnitSettings
+from core.host.settings import (
+    ChannelSettings,
+    Configuration,
+    DispatchSettings,
+    PluginSetting,
+    SourceSettings,
+    UnitSettings,
+)
 from core.model.effects import EFFECTS
 from core.model.inbound import InboundEvent, inbound_event
 from core.pipeline.dispatch import Dispatcher
@@ -24,6 +31,12 @@ from core.time.clock import FrozenClock
 
 START = datetime(2026, 11, 22, 1, 0, tzinfo=UTC)
 
+FOLDER = Path(__file__).parent / "folder"
+"""Where the plugins of these tests have their message templates."""
+
+DESK = ChannelSettings("desk", "webhook", {"url": "http://127.0.0.1:9/", "links": True}, is_fallback=True)
+"""The channel that takes every notice of these tests."""
+
 Hook = Callable[..., Any]
 
 
@@ -33,7 +46,7 @@ def plugin(name: str, **hooks: Hook) -> Plugin:
         name=name, version="1.0", title=name, summary="", owner="tests", api="1", effects=tuple(EFFECTS)
     )
     calls = {hook: (lambda event, ctx, function=function: function(event, ctx)) for hook, function in hooks.items()}
-    return Plugin(manifest=manifest, folder=Path("."), module=name, hooks=calls, load_config=dict)
+    return Plugin(manifest=manifest, folder=FOLDER, module=name, hooks=calls, load_config=dict)
 
 
 @dataclass
@@ -73,6 +86,7 @@ class Kit:
             endpoints={},
             dispatch=self.dispatch,
             plugins=settings,
+            channels={"desk": DESK},
         )
 
     def switch(self, unit: str, name: str, *, on: bool) -> None:

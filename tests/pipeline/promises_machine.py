@@ -174,7 +174,7 @@ class Promises(RuleBasedStateMachine):
         act = {
             "discard": lambda: self.interventions.discard_delivery(chosen.id, actor="it", reason="test"),
             "retry": lambda: self.interventions.retry_delivery(chosen.id, actor="it"),
-            "replay": lambda: self.replayer.replay_event(chosen.event_id),
+            "replay": lambda: self.replayer.replay_event(chosen.event_id, actor="it"),
         }[what]
         # On PostgreSQL an intervention waits until the batch has let go of the lane, so there it comes just before.
         self._batch_with("decided" if self.kit.database.is_sqlite else "", lambda: self._try(act))
@@ -260,7 +260,7 @@ class Promises(RuleBasedStateMachine):
     def replay(self, which: int) -> None:
         found = self.kit.rows(tables.events)
         if found:
-            self._try(lambda: self.replayer.replay_event(found[which % len(found)].id))
+            self._try(lambda: self.replayer.replay_event(found[which % len(found)].id, actor="it"))
 
     def _try(self, act: Callable[[], object]) -> None:
         """Do something a person may be refused."""

@@ -24,6 +24,7 @@ from core.pipeline.outbox import CLAIM, Sender
 from core.pipeline.receivers import FAILURES, PAUSE, Receiver
 from core.store import tables
 from core.store.database import Database
+from core.testing.directories import calendar_of
 from tests.pipeline.kit import START, Kit, plugin
 
 KEY = b"the key that signs"
@@ -111,6 +112,8 @@ class Outward:
             configuration,
             sources={"crm": self.source},
             endpoints=self.endpoints,
+            calendars={"cn": calendar_of("cn")},
+            channels={},
             dispatch=dataclasses.replace(configuration.dispatch, egress_allow=self.allow),
         )
 
@@ -278,7 +281,7 @@ def test_a_destination_nobody_configured_is_shown_as_held_back(outward: Outward,
     outward.send()
     found = {row.effect: (row.status, row.reason) for row in outward.kit.rows(tables.outbox)}
     assert found["update_record"] == ("suppressed", "the source crm has no write_back_url")
-    assert found["notify"][0] == "suppressed" and "no endpoint people" in found["notify"][1]
+    assert found["notify"][0] == "suppressed" and "no channel can take it" in found["notify"][1]
     assert receiver.got == []
 
 

@@ -73,7 +73,8 @@ def test_promises_hold_on_postgresql_whatever_happens(postgres_url: str) -> None
     migrate(database, [])
     with database.write() as connection:
         ledger.create(connection)
-    names = ", ".join([*tables.metadata.tables, ledger.name])
+    kept = {tables.audit.name}  # append-only, and nothing here rests on it
+    names = ", ".join([*(tables.metadata.tables.keys() - kept), ledger.name])
 
     class OnPostgresql(Promises):
         def clear(self) -> None:

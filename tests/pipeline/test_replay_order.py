@@ -55,7 +55,7 @@ class Story:
     def everything(self, **options: Any) -> int:
         chosen = EventFilter(type=None)
         estimate = self.replayer.estimate(chosen, plugin=options.get("plugin"))
-        done = self.replayer.replay_set(chosen, estimate, **options)
+        done = self.replayer.replay_set(chosen, estimate, actor="it", **options)
         self.kit.drain()
         assert len(done.deliveries) == estimate.deliveries
         return estimate.deliveries
@@ -97,7 +97,7 @@ def test_a_replay_sends_nothing_outward_unless_asked(story: Story) -> None:
 def test_every_generation_has_its_own_decisions_and_message_ids(story: Story) -> None:
     [first, *_] = story.tell()
     for _ in range(2):
-        story.replayer.replay_event(first, plugin="alpha")
+        story.replayer.replay_event(first, plugin="alpha", actor="it")
         story.kit.drain()
     decisions = story.kit.rows(tables.decisions, tables.decisions.c.event_id == first)
     assert [row.generation for row in decisions] == [0, 1, 2]
@@ -148,15 +148,15 @@ def test_what_was_skipped_or_is_not_dispatched_yet_is_not_replayed(story: Story)
     fresh = story.kit.send("lead.updated", "L1", version=6, status="6")
     for identity, said in ((old, "was skipped"), (fresh, "not dispatched yet")):
         with pytest.raises(Conflict, match=said):
-            story.replayer.replay_event(identity)
+            story.replayer.replay_event(identity, actor="it")
 
 
 def test_a_plugin_switched_off_is_not_replayed(story: Story) -> None:
     [first, *_] = story.tell()
     story.kit.switch("default", "alpha", on=False)
     with pytest.raises(Conflict, match="not switched on"):
-        story.replayer.replay_event(first, plugin="alpha")
-    story.replayer.replay_event(first)
+        story.replayer.replay_event(first, plugin="alpha", actor="it")
+    story.replayer.replay_event(first, actor="it")
     story.kit.drain()
     table = tables.deliveries
     assert [row.plugin for row in story.kit.rows(table, table.c.generation == 1)] == ["beta"]
@@ -168,6 +168,6 @@ def test_a_set_that_changed_since_the_estimate_is_not_replayed(story: Story) -> 
     estimate = story.replayer.estimate(chosen)
     story.kit.switch("default", "beta", on=False)
     with pytest.raises(Conflict, match="Ask for a new estimate"):
-        story.replayer.replay_set(chosen, estimate)
+        story.replayer.replay_set(chosen, estimate, actor="it")
     table = tables.deliveries
     assert story.kit.rows(table, table.c.generation == 1) == []

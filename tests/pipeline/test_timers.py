@@ -158,6 +158,24 @@ def test_cancelling_a_timer_nobody_started_is_not_an_error(sla: Sla) -> None:
     assert [row.status for row in sla.kit.rows(tables.deliveries)] == ["completed"]
 
 
+def test_one_delivery_may_cancel_several_timers(database: Database) -> None:
+    names = ("remind", "escalate", "deadline")
+    asks = plugin(
+        "asks",
+        on_quote_submitted=lambda event, ctx: [
+            StartTimer(timer=name, due_at=ctx.now + timedelta(hours=1)) for name in names
+        ],
+        on_quote_accepted=lambda event, ctx: [CancelTimer(timer=name) for name in names],
+    )
+    kit = Kit(database, {"asks": asks})
+    kit.send("quote.submitted", "Q1")
+    kit.drain()
+    kit.send("quote.accepted", "Q1")
+    kit.drain()
+    assert [row.status for row in kit.rows(tables.deliveries)] == ["completed", "completed"]
+    assert [row.status for row in kit.rows(tables.timers)] == ["cancelled"] * 3
+
+
 def test_a_timer_whose_plugin_was_switched_off_after_it_fired_is_held_and_fires_late(sla: Sla) -> None:
     sla.kit.send("complaint.opened", "C1")
     sla.kit.drain()

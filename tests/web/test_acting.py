@@ -233,9 +233,10 @@ def test_an_admin_switches_a_plugin_with_a_reason(world: World, client: FlaskCli
         json={"enabled": False, "reason": "试点 pilot"},
     )  # fmt: skip
     assert (answer.status_code, answer.get_json()["enabled"], answer.get_json()["config_version"]) == (200, False, 2)
-    (switch,) = world.switched
-    assert (switch["plugin"], switch["reason"]) == ("lead_scoring", "试点 pilot")
-    assert switch["actor"].startswith("admin (key_")
+    (change,) = world.changed
+    assert change["changes"] == {("units", "energy", "plugins", "lead_scoring", "enabled"): False}
+    assert change["reason"] == "试点 pilot"
+    assert change["actor"].startswith("admin (key_")
     near = client.get("/api/v1/units/energy/plugins/lead-scorin", headers=world.key("reader"))
     assert 'Did you mean "lead_scoring"?' in near.get_json()["detail"]
 
@@ -285,9 +286,12 @@ def test_of_many_at_once_under_one_key_one_acts(world: World) -> None:
 
 
 def test_without_the_parts_of_the_composition_root_the_calls_say_so(world: World) -> None:
-    client = world.app(switch=None, remap=None).test_client()
+    world.version()
+    client = world.app(change=None, roll_back=None, remap=None).test_client()
     identity = world.rejected("bad", "{}")
     key = world.key("admin")
     assert client.post(f"/api/v1/events/{identity}/replay", headers=key, json={}).status_code == 409
     off = {"enabled": False, "reason": "x"}
     assert client.patch("/api/v1/units/energy/plugins/lead_scoring", headers=key, json=off).status_code == 409
+    assert client.patch("/api/v1/plugins/lead_scoring", headers=key, json=off).status_code == 409
+    assert client.post("/api/v1/config/versions/1/rollback", headers=key, json={"reason": "x"}).status_code == 409

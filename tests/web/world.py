@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from core.host.settings import (
     SourceSettings,
     UnitSettings,
 )
-from core.model.errors import OutriggerError
+from core.host.versions import current_number, version
+from core.model.errors import ConfigurationConflict, OutriggerError
 from core.model.events import event_id, lane_of
 from core.model.inbound import InboundItem, RejectedItem, inbound_event
 from core.store.database import Database
@@ -57,7 +59,7 @@ class World:
             "audit_copy": plugin("audit_copy", "on_event"),
         }
         self.enabled = {(unit, name): True for unit in ("energy", "building") for name in self.plugins}
-        self.switched: list[dict[str, Any]] = []
+        self.changed: list[dict[str, Any]] = []
         self.unready: list[str] = []
         self.number = 1
         self.woken = 0
@@ -79,12 +81,29 @@ class World:
             settings,
         )
 
-    def switch(self, *, unit: str, plugin: str, enabled: bool, reason: str, actor: str) -> int:
-        """Switch a plugin, as the host would."""
-        self.switched.append({"unit": unit, "plugin": plugin, "enabled": enabled, "reason": reason, "actor": actor})
-        self.enabled[(unit, plugin)] = enabled
+    def change(
+        self, *, changes: Mapping[tuple[str, ...], Any], reason: str, actor: str, expected: int | None = None
+    ) -> int:
+        """Change the configuration, as the host would; of what is changed only switches count here."""
+        if expected not in (None, self.number):
+            raise ConfigurationConflict(f"version {self.number} is in force")
+        self.changed.append({"changes": dict(changes), "reason": reason, "actor": actor})
+        for path, value in changes.items():
+            if path[-1] == "enabled":
+                units = [path[1]] if path[0] == "units" else ["energy", "building"]
+                self.enabled.update({(unit, path[-2]): value for unit in units})
         self.number += 1
         return self.number
+
+    def roll_back(self, number: int, *, reason: str, actor: str, expected: int | None = None) -> int:
+        """Go back to a version, as the host would; here it makes a copy of it."""
+        with self.database.read() as connection:
+            old = version(connection, number)
+            newest = current_number(connection)
+        if expected not in (None, newest):
+            raise ConfigurationConflict(f"version {newest} is in force")
+        self.version(newest + 1, reason=reason, document=old.document, applied_by=actor, origin="rollback")
+        return newest + 1
 
     def remap(self, source: str, raw: str, headers: Any) -> InboundItem:
         """Map a rejected item again: what says it is mended maps, anything else is rejected as before."""
@@ -108,7 +127,8 @@ class World:
             "configuration": self.configuration,
             "plugins": lambda: self.plugins,
             "ready": lambda: self.unready,
-            "switch": self.switch,
+            "change": self.change,
+            "roll_back": self.roll_back,
             "remap": self.remap,
             "wake": self.wake,
         }
@@ -249,7 +269,7 @@ class World:
             changed_at=self.clock.now(), changed_by="supervisor",
         )  # fmt: skip
 
-    def version(self, number: int = 1, *, off: frozenset[tuple[str, str]] = frozenset()) -> None:
+    def version(self, number: int = 1, *, off: frozenset[tuple[str, str]] = frozenset(), **more: Any) -> None:
         """Add a configuration version in which some plugins are switched off in some units."""
         of_units = {
             unit: {
@@ -258,7 +278,8 @@ class World:
             }
             for unit in ("energy", "building")
         }
-        self.add(
-            config_versions, number=number, applied_at=self.clock.now(), applied_by="tests", reason="first",
-            origin="file", document="[units.energy]\n", file_hash="x", resolved={"plugins": of_units},
-        )  # fmt: skip
+        values = {
+            "number": number, "applied_at": self.clock.now(), "applied_by": "tests", "reason": "first",
+            "origin": "file", "document": "[units.energy]\n", "file_hash": "x", "resolved": {"plugins": of_units},
+        }  # fmt: skip
+        self.add(config_versions, **{**values, **more})

@@ -60,7 +60,13 @@ def show_message(connection: Connection, identity: str, units: frozenset[str] | 
     ).one_or_none()
     if row is None:
         raise NotFound(f'There is no message "{identity[:80]}".')
-    return {**message_json(row), "body": json.loads(row.body)}
+    return {**message_json(row), "body": json.loads(row.body), **_path_to_people(row.channel_data)}
+
+
+def _path_to_people(channel_data: str | None) -> dict[str, Any]:
+    """Return how a notice found its person and its channel; the address itself is shown to nobody."""
+    data = json.loads(channel_data) if channel_data else {}
+    return {"asked": data.get("asked"), "tried": data.get("tried", [])} if data else {}
 
 
 def message_json(row: Any) -> dict[str, Any]:

@@ -1,0 +1,191 @@
+"""Reads files of historical events, one JSON body a line, and gives them back in the order of their times."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from core.model import strict_json
+from core.model.errors import InvalidRequest, ItemRejected, UnreadableBody, did_you_mean
+from core.model.events import Origin
+from core.model.inbound import InboundEvent, RejectedItem, body_digest
+from core.model.instants import to_micros
+from core.model.standard_body import standard_event
+
+MAX_LINE = 1024 * 1024
+"""The longest line that is read, in bytes; as long as the longest webhook body."""
+
+MAX_KEPT = 64 * 1024
+"""How much of a refused line is kept, in bytes."""
+
+FILE_KEY, LINE_KEY = "import-file", "import-line"
+"""Under these a refused line says where it stood."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One line that did not become an event, and why."""
+
+    file: str
+    line: int
+    reason: str
+    raw: str
+    source: str
+
+    def item(self) -> RejectedItem:
+        """Return the line as it is kept in the database."""
+        digest = body_digest(self.raw.encode())
+        return RejectedItem(
+            source=self.source,
+            dedupe_key=f"import:{self.file}:{self.line}:{digest}",
+            raw=self.raw,
+            reason=self.reason,
+            body_hash=digest,
+            headers={FILE_KEY: self.file, LINE_KEY: str(self.line)},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line in its place: the event, and where it stood."""
+
+    file: str
+    number: int
+    raw: bytes
+    event: InboundEvent
+
+    def refused(self, reason: str) -> Refusal:
+        """Return this line as one that was refused after all."""
+        return Refusal(self.file, self.number, reason, self.raw.decode(), self.event.source)
+
+
+@dataclass(slots=True)
+class ImportFiles:
+    """The files of one import. `scan` checks every line; `in_order` then reads those that fit by their time.
+
+    Between the two only places are kept in memory (some 100 bytes a line), so files may be larger than memory.
+    Lines of the same time come in the order in which they stand.
+    """
+
+    paths: Sequence[Path]
+    sources: Sequence[str]
+    default_source: str | None = None
+    read: int = 0
+    refusals: list[Refusal] = field(default_factory=list)
+    types: Counter[str] = field(default_factory=Counter)
+    _places: list[tuple[int, int, int, int]] = field(default_factory=list)  # micros, file, line, offset
+
+    def scan(self) -> None:
+        """Read and check every line. Raises InvalidRequest for a file that cannot be read."""
+        for index, path in enumerate(self.paths):
+            try:
+                with path.open("rb") as stream:
+                    self._scan_file(index, path.name, stream)
+            except OSError as error:
+                raise InvalidRequest(f"{path} cannot be read: {error.strerror}.") from None
+        self._places.sort()
+
+    @property
+    def first_at(self) -> int | None:
+        """The earliest time in microseconds since 1970, or None when no line fits."""
+        return self._places[0][0] if self._places else None
+
+    @property
+    def fitting(self) -> int:
+        """How many lines are events."""
+        return len(self._places)
+
+    def in_order(self) -> Iterator[Line]:
+        """Yield the lines that are events, earliest first."""
+        with ExitStack() as stack:
+            streams = [stack.enter_context(path.open("rb")) for path in self.paths]
+            for _, index, number, offset in self._places:
+                streams[index].seek(offset)
+                raw = streams[index].readline(MAX_LINE + 1).strip()
+                yield Line(self.paths[index].name, number, raw, self._event(raw))
+
+    def _scan_file(self, index: int, name: str, stream: BinaryIO) -> None:
+        offset, number = 0, 0
+        while raw := stream.readline(MAX_LINE + 1):
+            number += 1
+            start = offset
+            if len(raw) > MAX_LINE:
+                _skip_rest(stream, raw)
+            offset = stream.tell() if len(raw) > MAX_LINE else offset + len(raw)
+            raw = raw.strip()
+            if not raw:
+                continue
+            self.read += 1
+            try:
+                event = self._event(raw)
+            except (ItemRejected, UnreadableBody) as error:
+                kept = raw[:MAX_KEPT].decode(errors="replace").replace("\x00", "\ufffd")
+                source = self.default_source or (self.sources[0] if self.sources else "import")
+                self.refusals.append(Refusal(name, number, error.message, kept, source))
+            else:
+                self.types[event.type] += 1
+                self._places.append((to_micros(event.occurred_at), index, number, start))
+
+    def _event(self, raw: bytes) -> InboundEvent:
+        if len(raw) > MAX_LINE:
+            raise ItemRejected(f"The line is longer than {MAX_LINE:,} bytes.")
+        body = strict_json.loads(raw)
+        if not isinstance(body, dict):
+            raise ItemRejected("The line is no JSON object.")
+        identity = body.get("id")
+        if identity is not None and not (isinstance(identity, str) and 1 <= len(identity) <= 200):
+            raise ItemRejected("id: the id of the message, a text of 1 to 200 characters.")
+        digest = body_digest(raw)
+        event = standard_event(
+            body,
+            source=self._source(body),
+            # A line without an id is the same event as another with the same text.
+            dedupe_key=identity or f"line:{digest}",
+            body_hash=digest,
+            origin=Origin.IMPORT,
+        )
+        return replace(event, outward=False)
+
+    def _source(self, body: Mapping[str, Any]) -> str:
+        said = body.get("source", self.default_source)
+        if said is None:
+            raise ItemRejected('The line names no "source", and several are configured; name one with --source.')
+        if not isinstance(said, str) or said not in self.sources:
+            shown = said[:80] if isinstance(said, str) else said
+            hint = did_you_mean(shown, self.sources) if isinstance(shown, str) else ""
+            raise ItemRejected(f'source: "{shown}" is no configured source.{hint}')
+        return said
+
+
+class Feed:
+    """The lines that are still to come, some of them looked at already."""
+
+    def __init__(self, lines: Iterator[Line]) -> None:
+        self._lines = lines
+        self._seen: deque[Line] = deque()
+
+    def peek(self, count: int) -> list[Line]:
+        """Return the next lines, at most `count`, and leave them where they are."""
+        while len(self._seen) < count and (line := next(self._lines, None)) is not None:
+            self._seen.append(line)
+        return [self._seen[place] for place in range(min(count, len(self._seen)))]
+
+    def drop(self) -> None:
+        """Leave the next line behind."""
+        self._seen.popleft()
+
+
+def earliest(files: ImportFiles, otherwise: datetime) -> int:
+    """Return when an import begins, in microseconds: at its first event, or `otherwise` when no line fits."""
+    return to_micros(otherwise) if files.first_at is None else files.first_at
+
+
+def _skip_rest(stream: BinaryIO, raw: bytes) -> None:
+    """Read to the end of a line that is too long."""
+    while raw and not raw.endswith(b"\n"):
+        raw = stream.readline(MAX_LINE)
