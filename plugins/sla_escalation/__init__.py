@@ -1,0 +1,1 @@
+"""SLA clocks and escalation: every promise on time is a clock that explains itself."""

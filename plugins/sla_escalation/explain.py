@@ -1,0 +1,248 @@
+"""Lets a clock explain itself, in Chinese and English: its rule, its time, who was told, what would stop it.
+
+Everything is made from the clock's own row, the rule it keeps, the calendar and the time of asking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from core.api import Calendar, parse_span
+
+from .models import ClockRow
+from .reckoning import time_between
+from .rounds import Stretch, stretch_of
+from .rules import OPEN, Standing, judge
+from .settings import Rule, Trigger
+from .telling import Told, told_of
+from .words import STATES, STEPS, length, local
+
+LISTED_DAYS = 40
+"""Of a longer stretch the days are not listed one by one; the sum says it all the same."""
+
+_KINDS = {
+    "rest": ("休息日", "day off"),
+    "holiday": ("法定节假日", "public holiday"),
+    "make_up": ("调休上班", "make-up working day"),
+    "company": ("公司日历", "company day"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of an explanation: what it is about, and the text in both languages."""
+
+    about: str
+    zh: str
+    en: str
+
+    def as_json(self) -> dict[str, str]:
+        """Return the line as the API shows it."""
+        return {"about": self.about, "zh": self.zh, "en": self.en}
+
+
+def standing_of(row: ClockRow, rule: Rule, calendar: Calendar, now: datetime) -> Standing:
+    """Return where a stored clock stands at `now`."""
+    end = (row.ended_at, row.ended_as) if row.ended_at is not None else None
+    stretches = tuple(stretch_of(item) for item in row.segments)
+    return judge(rule.policy, row.started_at, end, stretches, row.anchor_at, calendar, now)
+
+
+def state_now(row: ClockRow, standing: Standing) -> str:
+    """Return a clock's state at the time of asking: an open one may have come to its due moment since."""
+    if row.state not in OPEN or (row.state == "breached" and standing.state != "cancelled"):
+        return row.state
+    return standing.state
+
+
+def explain(row: ClockRow, rule: Rule, calendar: Calendar, now: datetime) -> list[Line]:
+    """Return the lines by which a clock explains where it stands at `now`."""
+    standing = standing_of(row, rule, calendar, now)
+    return [
+        *_head(row, rule, standing, calendar),
+        *_rule(row, rule, calendar),
+        *_stretches(row, rule, calendar, now),
+        *_told(row, calendar),
+        *_end(row, rule, calendar),
+    ]
+
+
+def _head(row: ClockRow, rule: Rule, standing: Standing, calendar: Calendar) -> Iterator[Line]:
+    title, (zh, en) = rule.clock.title, STATES[state_now(row, standing)]
+    number = (f"（第 {row.round} 轮）", f" (round {row.round})") if row.round > 1 else ("", "")
+    where = f"{row.record_id} @ {row.unit}"
+    yield Line("clock", f"{title.zh}{number[0]}，{where}：{zh}", f"{title.en}{number[1]}, {where}: {en}")
+    assert rule.policy.target is not None
+    working = rule.policy.target.working
+    counted = _both(standing.elapsed, working=working)
+    target = _both(standing.target, working=working)
+    left = standing.target - standing.elapsed
+    if rule.policy.before is not None and standing.due is not None:
+        at = local(standing.due, calendar)
+        yield Line("due", f"到期 {at}", f"due {at}")
+    elif row.state in OPEN and left > timedelta(0):
+        rest = _both(left, working=working)
+        due = local(standing.due, calendar) if standing.due else None
+        when = (f"，到期 {due}", f", due {due}") if due else ("，恢复后重新计算到期", ", due once it runs again")
+        yield Line(
+            "due",
+            f"已计 {counted[0]}，共 {target[0]}，剩余 {rest[0]}{when[0]}",
+            f"{counted[1]} of {target[1]} counted, {rest[1]} left{when[1]}",
+        )
+    else:
+        excess = _both(-left, working=working)
+        over = (f"，超出 {excess[0]}", f", {excess[1]} over") if left < timedelta(0) else ("", "")
+        due = local(standing.due, calendar) if standing.due else None
+        when = (f"，到期 {due}", f", due {due}") if due else ("", "")
+        yield Line(
+            "due",
+            f"已计 {counted[0]}，共 {target[0]}{over[0]}{when[0]}",
+            f"{counted[1]} of {target[1]} counted{over[1]}{when[1]}",
+        )
+
+
+def _rule(row: ClockRow, rule: Rule, calendar: Calendar) -> Iterator[Line]:
+    policy = rule.policy
+    assert policy.target is not None
+    why = ", ".join(f"{name} = {value}" for name, value in row.facts.items()) or None
+    because = (f"，因为 {why}", f", because {why}") if why and policy.when else ("，无条件", ", for all others")
+    span = (policy.target.text("zh"), policy.target.text("en"))
+    if policy.before:
+        span = (f"{policy.before} 之前 {span[0]}", f"{span[1]} before {policy.before}")
+    kind = (f"（按日历 {calendar.slug} 的工作时间）", f" (working time of {calendar.slug})")
+    clock = kind if policy.target.working else ("（自然时间）", " (elapsed time)")
+    yield Line(
+        "policy",
+        f"政策 {policy.name}：{span[0]}{clock[0]}{because[0]}",
+        f"policy {policy.name}: {span[1]}{clock[1]}{because[1]}",
+    )
+    for text in row.missed:
+        yield Line("not", f"未采用 {text}", f"not taken: {text}")
+    at = local(row.started_at, calendar)
+    yield Line("start", f"起算 {at}，事件 {row.started_by}", f"started {at} by {row.started_by}")
+
+
+def _stretches(row: ClockRow, rule: Rule, calendar: Calendar, now: datetime) -> Iterator[Line]:
+    assert rule.policy.target is not None
+    working = rule.policy.target.working
+    for stored in row.segments:
+        stretch = stretch_of(stored)
+        end = stretch.end if stretch.end is not None else max(now, stretch.start)
+        open_ = stretch.end is None and row.state in OPEN
+        til = (("现在" if open_ else local(end, calendar)), ("now" if open_ else local(end, calendar)))
+        at = local(stretch.start, calendar)
+        if not stretch.counts:
+            waits = _both(end - stretch.start)
+            yield Line(
+                "pause",
+                f"{at} 至 {til[0]} 暂停 {waits[0]}，不计时（{stretch.why}）",
+                f"{at} to {til[1]} paused for {waits[1]}, not counted ({stretch.why})",
+            )
+            continue
+        counted = _both(time_between(stretch.start, end, working=working, calendar=calendar), working=working)
+        yield Line(
+            "counted",
+            f"{at} 至 {til[0]} 计 {counted[0]}",
+            f"{at} to {til[1]} counted {counted[1]}",
+        )
+        if working:
+            yield from _days(stretch, end, calendar)
+
+
+def _days(stretch: Stretch, end: datetime, calendar: Calendar) -> Iterator[Line]:
+    """Say of every day of a stretch how much of it counted, and why others did not."""
+    first, last = calendar.local(stretch.start), calendar.local(end)
+    if (last.date() - first.date()).days > LISTED_DAYS:
+        return
+    on = first.date()
+    while on <= last.date():
+        begins = max(stretch.start, datetime(on.year, on.month, on.day, tzinfo=first.tzinfo))
+        following = on + timedelta(days=1)
+        ends = min(end, datetime(following.year, following.month, following.day, tzinfo=first.tzinfo))
+        day = calendar.day(on)
+        counted = time_between(begins, ends, working=True, calendar=calendar)
+        kind = _KINDS.get(day.kind)
+        name = (f"，{kind[0]} {day.name}".rstrip(), f", {kind[1]} {day.name}".rstrip()) if kind else ("", "")
+        sure = ("（日历待公布）", " (calendar not published yet)") if day.provisional else ("", "")
+        if counted > timedelta(0) or (kind is not None and begins < ends):
+            said = _both(counted, working=True)
+            yield Line(
+                "day",
+                f"  {on} 计 {said[0]}{name[0]}{sure[0]}",
+                f"  {on} {said[1]}{name[1]}{sure[1]}",
+            )
+        on = following
+
+
+def _told(row: ClockRow, calendar: Calendar) -> Iterator[Line]:
+    steps = {"warn": "warned", "breach": "breached", "level": "escalated"}
+    for stored in row.told:
+        item = told_of(stored)
+        zh, en = STEPS[steps[item.kind]]
+        due = local(datetime.fromisoformat(item.due), calendar)
+        at = local(datetime.fromisoformat(item.at), calendar)
+        to = ", ".join(item.to)
+        name = _name(item)
+        whom = (f"，已通知 {to}", f", told {to}") if to else ("，未单独通知", ", not told on its own")
+        late = (f"，于 {at} 补发", f", told late at {at}") if item.late else ("", "")
+        back = ("，后撤回", ", withdrawn later") if item.withdrawn else ("", "")
+        way = f"（{'；'.join(item.path)}）" if item.path else "", f" ({'; '.join(item.path)})" if item.path else ""
+        yield Line(
+            "told",
+            f"{due} {zh}{name[0]}{whom[0]}{late[0]}{back[0]}{way[0]}",
+            f"{due} {en}{name[1]}{whom[1]}{late[1]}{back[1]}{way[1]}",
+        )
+
+
+def _both(span: timedelta, *, working: bool = False) -> tuple[str, str]:
+    """Write a length of time in Chinese and in English."""
+    return length(span, "zh", working=working, exact=True), length(span, "en", working=working, exact=True)
+
+
+def _name(item: Told) -> tuple[str, str]:
+    """Name a moment: a warning's share or span, how long after the breach a level is; the breach needs no name."""
+    if item.kind == "breach":
+        return "", ""
+    if item.name.endswith("%"):
+        return f" {item.name}", f" {item.name}"
+    span, (before, after) = parse_span(item.name), (("到期前", "超时后"), ("before it is due", "after the breach"))
+    which = 0 if item.kind == "warn" else 1
+    return f"（{before[which]} {span.text('zh')}）", f" {span.text('en')} {after[which]}"
+
+
+def _end(row: ClockRow, rule: Rule, calendar: Calendar) -> Iterator[Line]:
+    if row.state in OPEN:
+        stops = _triggers(rule.clock.stop, "zh"), _triggers(rule.clock.stop, "en")
+        yield Line("stop", f"以下任一发生即停止：{stops[0]}", f"any of these would stop it: {stops[1]}")
+        if rule.clock.pause:
+            pause = [" 且 ".join(item.text("zh") for item in rule.clock.pause)]
+            pause.append(" and ".join(item.text("en") for item in rule.clock.pause))
+            yield Line("stop", f"以下情况暂停：{pause[0]}", f"it stands still while {pause[1]}")
+        return
+    at = local(row.ended_at, calendar) if row.ended_at else ""
+    by = row.reason or row.ended_by or ""
+    zh, en = STATES[row.state]
+    yield Line("end", f"{at} {zh}：{by}", f"{at} {en}: {by}")
+    wrong = [item for item in map(told_of, row.told) if item.withdrawn and item.kind == "breach"]
+    if wrong and row.state == "met":
+        told = local(datetime.fromisoformat(wrong[0].at), calendar)
+        known = local(row.learned_at, calendar) if row.learned_at else ""
+        yield Line(
+            "end",
+            f"曾于 {told} 发出超时通知，当时尚不知道已完成（{known} 得知）",
+            f"the breach was announced at {told}, before the reply was known (at {known})",
+        )
+
+
+def _triggers(triggers: Iterable[Trigger], language: str) -> str:
+    return ("；" if language == "zh" else "; ").join(_trigger(item, language) for item in triggers)
+
+
+def _trigger(trigger: Trigger, language: str) -> str:
+    changes, also = ("变更", " 且 ") if language == "zh" else ("changes", " and ")
+    said = ["/".join(trigger.events)] if trigger.events else []
+    if trigger.changed:
+        said.append(f"{'/'.join(trigger.changed)} {changes}")
+    return also.join([*said, *(check.text(language) for check in trigger.when)])

@@ -1,0 +1,1 @@
+"""The tests of SLA clocks: reckoning against an oracle, its hooks, messages and commands."""
