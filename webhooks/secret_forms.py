@@ -21,7 +21,8 @@ def check_secret(source: SourceSettings, secret: bytes) -> str | None:
     if adapter is None:
         return None  # the check of the source says so
     try:
-        verifier = adapter(source).verifier
+        # An adapter that knows several proofs, such as HubSpot's versions, has no single one.
+        verifier = getattr(adapter(source), "verifier", None)
     except ConfigurationRefused:
         return None  # the same: its options have faults
     return standard_fault(secret) if isinstance(verifier, StandardWebhooks) else None
