@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.host.hookspecs import Effects, hookimpl
+from core.model.calendar import Calendar, Day
 from core.model.context import Context, Log, PluginSession, Records, Unit
 from core.model.effects import (
     CancelTimer,
     Decide,
     Effect,
     EmitEvent,
+    Link,
     Notify,
     Reason,
     SendWebhook,
     StartTimer,
+    Still,
     UpdateRecord,
 )
-from core.model.errors import Conflict, InvalidRequest, NotAllowed, NotFound, OutriggerError, did_you_mean
+from core.model.errors import (
+    Conflict,
+    InvalidRequest,
+    LinkExpired,
+    LinkUsed,
+    NotAllowed,
+    NotFound,
+    OutriggerError,
+    did_you_mean,
+)
 from core.model.events import Event
 from core.model.outcomes import Cancel, Snooze
+from core.model.people import People, Person, Resolution
 from core.model.records import (
     Activity,
     Complaint,
@@ -34,11 +47,17 @@ from core.model.records import (
     TimerDue,
     UnitChange,
 )
+from core.model.span_field import SpanField
+from core.model.spans import Span, parse_span
+from core.model.who_field import Who, WhoList
 from core.pipeline.commands import Command, Desk, current_desk
+from core.pipeline.links import LinkClaims, open_link, use_link
 from core.store.columns import InstantColumn, JsonColumn
 from core.web.auth import actor, allowed_units, require
 
 if TYPE_CHECKING:
+    import flask
+
     from core.web.parsing import Blueprint
 
 
@@ -52,8 +71,26 @@ def api_blueprint(name: str, *, description: str, url_prefix: str = "") -> Bluep
     return Blueprint(name, "core.web", url_prefix=url_prefix or None, description=description)
 
 
+def page_blueprint(name: str, module: str) -> flask.Blueprint:
+    """Return a blueprint for `register_pages`; `module` is the `__name__` of the plugin's pages.py."""
+    from core.web import pages
+
+    return pages.page_blueprint(name, module)
+
+
+def page(template: str, *, status: int = 200, **values: Any) -> flask.Response:
+    """Fill in `templates/<template>` of the plugin whose page is asked for; it extends the shared `page.html`.
+
+    Everything printed is escaped. The template sees `lang`, `zh` or `en`, beside `values`.
+    """
+    from core.web import pages
+
+    return pages.page(template, status=status, **values)
+
+
 __all__ = [
     "Activity",
+    "Calendar",
     "Cancel",
     "CancelTimer",
     "Command",
@@ -62,6 +99,7 @@ __all__ = [
     "Contact",
     "Context",
     "Customer",
+    "Day",
     "Decide",
     "Desk",
     "Effect",
@@ -73,6 +111,10 @@ __all__ = [
     "JsonColumn",
     "Lead",
     "Line",
+    "Link",
+    "LinkClaims",
+    "LinkExpired",
+    "LinkUsed",
     "Log",
     "MarketPrice",
     "NotAllowed",
@@ -80,23 +122,36 @@ __all__ = [
     "Notify",
     "Order",
     "OutriggerError",
+    "People",
+    "Person",
     "PluginSession",
     "PriceBasis",
     "Quote",
     "Reason",
     "Records",
+    "Resolution",
     "SendWebhook",
     "Snooze",
+    "Span",
+    "SpanField",
     "StartTimer",
+    "Still",
     "TimerDue",
     "Unit",
     "UnitChange",
     "UpdateRecord",
+    "Who",
+    "WhoList",
     "actor",
     "allowed_units",
     "api_blueprint",
     "current_desk",
     "did_you_mean",
     "hookimpl",
+    "open_link",
+    "page",
+    "page_blueprint",
+    "parse_span",
     "require",
+    "use_link",
 ]

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 
+from core.model.calendar import Calendar
 from core.model.context import Context, PluginSession, Unit
 from core.model.records import KINDS, Record
+from core.testing.directories import calendar_of, directory_of
 from core.testing.events import NOW
 
 ConfigT = TypeVar("ConfigT")
@@ -59,14 +61,24 @@ def context(
     session: PluginSession | None = None,
     records: Iterable[Record] = (),
     log: RecordingLog | None = None,
+    people: str = "",
+    calendar: str | Calendar = "always",
 ) -> Context[ConfigT]:
-    """Build a handler's context. `records` are what `ctx.records` knows; `session` comes from `plugin_session`."""
+    """Build a handler's context. `records` are what `ctx.records` knows; `session` comes from `plugin_session`.
+
+    `people` is TOML with the [people] and [roles] of a plugins.toml; `calendar` is a built-in one, `cn` or `always`,
+    or one of your own. Raises ConfigurationRefused for people with faults.
+    """
     tables: Any = NoTables() if session is None else session
+    place = Unit(unit) if isinstance(unit, str) else unit
+    hours = calendar_of(calendar) if isinstance(calendar, str) else calendar
     return Context(
-        unit=Unit(unit) if isinstance(unit, str) else unit,
+        unit=place,
         config=config,
         now=now,
         session=tables,
         records=KnownRecords(records),
         log=log if log is not None else RecordingLog(),
+        people=directory_of(people, unit=place.slug).at(now, place.slug, hours.zone),
+        calendar=hours,
     )

@@ -96,26 +96,47 @@ def plugin_event(
 def event_from_body(body: Fields) -> Event[Any]:
     """Build an event from a Standard Webhooks body: `type`, `timestamp`, and the record's fields in `data`.
 
-    Types that no CRM sends are read alike, with the record's `kind` beside them: `timer.due`, `record.unit_changed`
-    and plugins' own.
+    Types that no CRM sends are read alike, `timer.due`, `record.unit_changed` and plugins' own, with the record's
+    `kind` beside them and, in `record`, what is known of it. Raises InvalidRequest for a type that does not exist.
     """
     name, data = str(body["type"]), dict(body["data"])
     at = parse_instant(str(body["timestamp"])) if "timestamp" in body else NOW
     envelope = {"occurred_at": at, "accepted_at": at}
-    if name == "timer.due":
-        due = builder_for(TimerDue)(data)
-        return _envelope(name, str(body.get("kind", "lead")), due.id, due, {**envelope, "late": due.late}, data)
-    if name == "record.unit_changed":
-        more = {**envelope, "unit": data["to_unit"], "origin": Origin.CORE}
-        change = builder_for(UnitChange)(data)
-        return _envelope(name, str(body.get("kind", "lead")), change.id, change, more, data)
-    if name not in EVENT_TYPES and "." in name:
-        kind = str(body.get("kind", "lead"))
-        return _envelope(name, kind, str(data.get("id", IDS[kind])), data, {**envelope, "origin": Origin.PLUGIN}, data)
-    for key in ("version", "completeness", "unit"):
-        if key in data and key not in known_fields(_kind_of(name)):
-            envelope[key] = data.pop(key)
-    return _record_event(name, _kind_of(name), None, envelope, data, allow_unknown=True)
+    if _is_about_a_record(name):
+        for key in ("version", "completeness", "unit"):
+            if key in data and key not in known_fields(_kind_of(name)):
+                envelope[key] = data.pop(key)
+        return _record_event(name, _kind_of(name), None, envelope, data, allow_unknown=True)
+    kind = str(body.get("kind", "lead"))
+    ident = str(data.setdefault("id", IDS[kind]) if name in EVENT_TYPES else data.get("id", IDS[kind]))
+    more = {**envelope, "record": _known_record(kind, ident, body.get("record")), "origin": _ORIGINS.get(name)}
+    if name not in EVENT_TYPES:
+        return _envelope(name, kind, ident, data, {**more, "origin": Origin.PLUGIN}, data)
+    payload_class: type = PAYLOADS[name]
+    try:
+        payload = builder_for(payload_class)(data)
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest(f"The data of a {name} does not fit: {error}.") from None
+    own = {"late": payload.late} if isinstance(payload, TimerDue) else {"unit": payload.to_unit or "default"}
+    return _envelope(name, kind, ident, payload, {**more, **own}, data)
+
+
+_ORIGINS = {"timer.due": Origin.TIMER, "record.unit_changed": Origin.CORE}
+
+
+def _is_about_a_record(name: str) -> bool:
+    """Whether a CRM sends this type; a misspelt one counts, so that it is refused instead of taken for a plugin's."""
+    known = EVENT_TYPES.get(name)
+    if known is not None:
+        return known.kind is not None
+    return name.partition(".")[0] in (*KINDS, "timer", "record") or "." not in name
+
+
+def _known_record(kind: str, ident: str, fields: Fields | None) -> Any:
+    if fields is None:
+        return None
+    record_class: type = KINDS[kind]
+    return builder_for(record_class)(validate_record(kind, {**fields, "id": ident}))
 
 
 def example_events(folder: Path) -> list[Event[Any]]:

@@ -73,7 +73,7 @@ Rule = tuple[str, str, Callable[[Plugin], Answer], str]
 RULES: tuple[Rule, ...] = (
     ("bronze", "README.md has its sections", rules_of_papers.sections, ""),
     ("bronze", "the settings' defaults load", rules_of_papers.defaults_load, "it has no settings"),
-    ("bronze", "of the server only core.api is imported", rules_of_code.imports, ""),
+    ("bronze", "of the server only core.api is imported, by tests core.testing too", rules_of_code.imports, ""),
     ("bronze", "every module says in a sentence what it is for", rules_of_code.docstrings, ""),
     ("bronze", "every function is typed", rules_of_code.types, ""),
     ("bronze", "tables are made by migrations", rules_of_code.migrations, "it has no tables"),
@@ -83,6 +83,7 @@ RULES: tuple[Rule, ...] = (
     ("silver", "every hook has a test", rules_of_papers.hooks_tested, "it has no hooks"),
     ("silver", "the rules have tests of their own", rules_of_papers.rules_tested, "it has no rules.py"),
     ("silver", "refusals and failures are tested", rules_of_papers.failures_tested, ""),
+    ("silver", "what people are told stands in templates, in zh and en", rules_of_papers.templates, "it tells nobody"),
     ("silver", "every setting is described", rules_of_papers.settings_described, "it has no settings"),
     ("silver", "README.md names every setting", rules_of_papers.settings_in_readme, "it has no settings"),
     ("gold", "every event it hears has an example", rules_of_papers.examples_complete, "it hears no event"),

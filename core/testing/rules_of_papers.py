@@ -9,6 +9,7 @@ import marshmallow as ma
 
 from core.host.plugin import Plugin
 from core.model.events import EVENT_TYPES
+from core.pipeline.templates import check_templates
 
 SECTIONS = ("What it does", "Settings", "Events", "Effects", "Example", "Limits")
 _HEADING = re.compile(r"^##\s+(.+?)\s*$", re.MULTILINE)
@@ -74,6 +75,16 @@ def settings_in_readme(plugin: Plugin) -> str | None:
     text = _readme(plugin)
     missing = [key for key in plugin.config_keys if "." not in key and key not in text]
     return f"not named: {', '.join(missing)}" if missing else ""
+
+
+def templates(plugin: Plugin) -> str | None:
+    """Whoever is told something reads it in Chinese or English."""
+    if "notify" not in plugin.manifest.effects:
+        return None
+    folder = plugin.folder / "templates"
+    if not any(folder.glob("*.txt")):
+        return "it notifies, but templates/ has no <template>.zh.txt and <template>.en.txt"
+    return "; ".join(check_templates(plugin.folder))
 
 
 def tests(plugin: Plugin) -> str:

@@ -1,9 +1,8 @@
-"""Gives a test the plugin's own tables in a real, throw-away SQLite database, migrated as an installation is."""
+"""Gives a test the plugin's own tables in a real, throw-away database, migrated as an installation is."""
 
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +11,9 @@ from sqlalchemy.engine import Connection
 from core.host.manifests import read_manifest
 from core.host.plugin import Plugin
 from core.store.database import Database
-from core.store.migrate import migrate
 from core.store.plugin_session import BufferedSession
 from core.store.row_writes import apply_writes
+from core.testing.databases import migrated_database
 
 
 class TableSession(BufferedSession):
@@ -36,19 +35,15 @@ class TableSession(BufferedSession):
 
 
 @contextlib.contextmanager
-def plugin_session(folder: Path) -> Iterator[TableSession]:
+def plugin_session(folder: Path, *, postgresql: str | None = None) -> Iterator[TableSession]:
     """Open the tables of the plugin in `folder`, empty; they are gone when the block ends.
 
     The tables are made by the plugin's own migrations, so a test also notices when a migration was forgotten.
+    `postgresql` is the URL of a PostgreSQL server to use instead of SQLite.
     """
     manifest = read_manifest(folder)
-    with tempfile.TemporaryDirectory(prefix="outrigger-test-") as place:
-        database = Database(f"sqlite:///{place}/tables.sqlite3")
-        try:
-            migrate(database, [Plugin(manifest=manifest, folder=folder, module=manifest.name)])
-            with database.engine.connect() as connection:
-                session = TableSession(database, connection, manifest.name)
-                yield session
-                session.close()
-        finally:
-            database.close()
+    plugin = Plugin(manifest=manifest, folder=folder, module=manifest.name)
+    with migrated_database([plugin], postgresql) as database, database.engine.connect() as connection:
+        session = TableSession(database, connection, manifest.name)
+        yield session
+        session.close()

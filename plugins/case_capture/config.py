@@ -7,6 +7,8 @@ from typing import Any
 
 import marshmallow as ma
 
+from core.api import Who
+
 from .rules import COMPLAINT, LOST_DEAL, WON_DEAL
 
 KINDS = (COMPLAINT, WON_DEAL, LOST_DEAL)
@@ -67,7 +69,7 @@ class ConfigSchema(ma.Schema):
         load_default="auto",
         metadata={"description": "Language of the titles the plugin writes; auto follows the record's text."},
     )
-    notify_role = ma.fields.String(
+    notify_role = Who(
         allow_none=True,
         validate=ma.validate.Length(1, 100),
         load_default=None,

@@ -58,7 +58,7 @@ def suggest(record: Complaint, ctx: Context[Config], own_case: str) -> list[Effe
                 key="similar_cases",
                 to=config.notify_role,
                 template="similar_cases",
-                data={"complaint": record.id, "summary": _summary(matches), "cases": matches},
+                data={"complaint": record.id, "cases": matches},
                 channel=config.notify_channel,
             )
         )

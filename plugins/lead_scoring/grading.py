@@ -205,11 +205,6 @@ def _message(
     if not is_hot and not is_stranded:
         return None
     who = lead.company or lead.name or lead.id
-    grade = f"{result.grade} 级 grade {result.grade}, {result.total} 分 points"
-    if is_stranded:
-        title = f"线索无人可接 nobody could take this lead: {who} ({grade})"
-    else:
-        title = f"{result.grade} 级线索 grade {result.grade} lead: {who} ({result.total} 分 points)"
     best = sorted((item for item in result.reasons if item.field), key=lambda item: -(item.weight or 0))
     told = chosen.reasons if is_stranded else best[:_REASONS_IN_MESSAGE]
     return Notify(
@@ -217,9 +212,8 @@ def _message(
         to=chosen.owner,
         template="unassigned_lead" if is_stranded else "hot_lead",
         data={
-            "title": title,
+            "who": who,
             "lead_id": lead.id,
-            "company": lead.company,
             "grade": result.grade,
             "score": result.total,
             "unit": ctx.unit.title or ctx.unit.slug,

@@ -25,6 +25,7 @@ from core.host.loading import hook_names
 from core.host.scaffold import write_plugin
 from core.model.effects import EFFECTS
 from core.model.errors import OutriggerError
+from core.testing import filled
 from core.testing.quality import check_plugin
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -157,7 +158,9 @@ def test_the_plugin_of_the_author_guide_works_as_it_stands(tmp_path: Path) -> No
     environ = {"PYTHONPATH": f"{tmp_path}:{PROJECT}", "PATH": "/usr/bin:/bin"}
     ran = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=100)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "6 passed" in ran.stdout
+    assert "11 passed" in ran.stdout
+    hot = {"company": "华星电子", "grade": "A", "since": "2026-11-24T01:00:00Z"}
+    assert "since Tue 24 Nov 2026 09:00" in filled(tmp_path, "hot_lead", hot, language="en", link=True)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PROJECT)))

@@ -1,129 +1,141 @@
-"""A migrated database and what stands around the plugin there: its events, its sessions, a desk for people."""
+"""A server with the plugin in it, what was sent to it and decided there, and texts for its index."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+import pytest
 import sqlalchemy as sa
-import structlog
+from sqlalchemy.orm import Session
 
-from core.api import Context, Decide, Desk, Effect, Event, Unit
-from core.host.discovery import load_plugins
-from core.host.settings import Configuration, DispatchSettings
-from core.model.events import EVENT_TYPES, PAYLOADS
-from core.model.records import KINDS
-from core.model.schemas import builder_for, validate_record
-from core.pipeline.commands import use_desk
-from core.store.database import Database
-from core.store.migrate import migrate
-from core.store.plugin_session import BufferedSession
-from core.store.row_writes import apply_writes
-from core.store.tables import decisions, outbox
-from core.time.clock import FrozenClock
-from core.web.app import create_app
-from core.web.keys import ApiKeys
-from plugins.case_capture import api
-from plugins.case_capture.config import Config
-from plugins.case_capture.tests.databases import NOW
+from core.testing import PluginServer, plugin_server
+from plugins.case_capture.models import CaseSearch
+from plugins.case_capture.search import search_row
 
-PLUGIN = load_plugins([Path(__file__).parents[2]], with_entry_points=False)["case_capture"]
+FOLDER = Path(__file__).parents[1]
+POSTGRES = os.environ.get("OUTRIGGER_TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/test")
+UNITS = """
+[units.new_energy]
+title = "新能源事业部"
+[units.construction]
+title = "建筑事业部"
+[units.packaging]
+title = "包装事业部"
+[roles.service]
+title = "售后"
+scope = "company"
+[people.service_zhou]
+name = "周敏"
+roles = ["service"]
+[channels.desk]
+kind = "webhook"
+url = "http://127.0.0.1:9/desk"
+[plugins.case_capture]
+enabled = true
+"""
 
 
 class Bench:
-    """One database with the plugin installed, a clock, and the records as the last event left them."""
+    """One server with the plugin: events go in, decisions come out."""
 
-    def __init__(self, url: str, *, unit: str = "new_energy") -> None:
-        self.database = Database(url)
-        migrate(self.database, [PLUGIN])
-        self.clock = FrozenClock(NOW)
-        self.unit = unit
-        self.desk = Desk(self.database, self.clock)
-        self.records: dict[tuple[str, str], dict[str, Any]] = {}
-        self.numbers = 0
-        self.sit_down()
-
-    def sit_down(self) -> None:
-        """Make this bench's desk the current one of the calling thread."""
-        use_desk(self.desk)
+    def __init__(self, server: PluginServer) -> None:
+        self.server = server
+        self.desk = server.desk
+        self._values: Mapping[str, Any] = {}
 
     def send(
-        self, event_type: str, data: Mapping[str, Any], *, config: Config | None = None, minutes: float = 1,
-        unit: str | None = None,
-    ) -> list[Effect]:  # fmt: skip
-        """Merge an event into its record, call the plugin's hook and write what it kept; return its effects."""
-        self.clock.move(timedelta(minutes=minutes))
-        self.numbers += 1
-        kind = EVENT_TYPES[event_type].kind or "complaint"
-        place = (kind, str(data["id"]))
-        record = self.records.setdefault(place, {})
-        if EVENT_TYPES[event_type].kind:
-            data = validate_record(kind, data)
-            record.update(data)
-        build = builder_for(cast(type, PAYLOADS[event_type]))
-        event: Event[Any] = Event(
-            id=f"evt_{self.numbers}", type=event_type, source="erp", kind=kind, record_id=place[1],
-            unit=unit or self.unit, occurred_at=self.clock.now(), accepted_at=self.clock.now(),
-            data=build(data),
-            record=build(record) if record else None,
-            changed=frozenset(data) - {"id"},
-        )  # fmt: skip
-        return self.handle(event, config or Config())
+        self, type: str, data: Mapping[str, Any], *, unit: str = "new_energy", minutes: float = 1, **config: Any
+    ) -> list[Any]:
+        """Send an event that occurred this long after the one before; return what the plugin decided about it.
 
-    def handle(self, event: Event[Any], config: Config) -> list[Effect]:
-        """Call the plugin's hook for one event and write what it kept."""
-        with self.database.read() as connection:
-            session = BufferedSession(connection, "case_capture", {})
-            context: Context[Any] = Context(
-                unit=Unit(event.unit), config=config, now=self.clock.now(), session=session, records=self,
-                log=structlog.get_logger(),
-            )  # fmt: skip
-            hook = "on_" + event.type.replace(".", "_")
-            effects = list(PLUGIN.hooks[hook](event=event, ctx=context) or ())
-        with self.database.write() as connection:
-            apply_writes(connection, session.tables, session.writes)
-        return effects
+        `config` are settings that count from here on.
+        """
+        if config and config != self._values:
+            self._values = config
+            self.server.configure(
+                UNITS + "".join(f"config.{key} = {json.dumps(value)}\n" for key, value in config.items())
+            )
+        occurred = self.server.clock.now() + timedelta(minutes=minutes)
+        self.server.clock.move(timedelta(minutes=max(minutes, 0)))
+        before = len(self.server.decisions())
+        self.server.send(type, data, at=occurred, unit=unit)
+        assert self.server.problems() == []
+        return self.server.decisions()[before:]
 
-    def get(self, kind: str, record_id: str) -> Any | None:
-        """Return a record, as `ctx.records` does."""
-        found = self.records.get((kind, record_id))
-        return builder_for(cast(type, KINDS[kind]))(found) if found else None
-
-    def rows(self, statement: Any) -> list[Any]:
-        """Run a SELECT."""
-        with self.database.read() as connection:
-            return list(connection.execute(statement).mappings())
+    def rows(self, model: Any) -> list[Any]:
+        """Return the rows of a model."""
+        return self.server.rows(model)
 
     def emitted(self) -> list[str]:
-        """Return the types of the events that commands emitted."""
-        return [row["type"] for row in self.rows(sa.select(outbox.c.type).order_by(outbox.c.created_at))]
+        """Return the types of the events that commands emitted, once the server has taken them in."""
+        self.server.work()
+        return [event.type for event in self.server.events() if event.type.startswith("case_capture.")]
 
     def decided(self) -> list[Any]:
         """Return the decisions of people."""
-        return self.rows(sa.select(decisions).order_by(decisions.c.decided_at))
+        return [
+            row for row in self.server.decisions() if row.decided_by is not None and row.decided_by != "case_capture"
+        ]
+
+    def web(self, **key: Any) -> Callable[..., Any]:
+        """Return a function that calls the API with a key of this role and these units."""
+        call = self.server.web(**{"role": "operator", **key})
+        return lambda method, path, **options: call(method, f"/api/v1{path}", **options)
 
 
-def outcomes(effects: list[Effect]) -> list[str]:
-    """Return how a handler's decisions ended."""
-    return [effect.outcome for effect in effects if isinstance(effect, Decide)]
+def outcomes(decisions: Sequence[Any]) -> list[str]:
+    """Return how decisions ended."""
+    return [row.outcome for row in decisions]
 
 
-def web_client(bench: Bench, *, role: str = "operator", units: Sequence[str] = ("*",)) -> Callable[..., Any]:
-    """Return a function that calls the API with a key of this role and these units."""
-    configuration = Configuration(
-        number=1, sources={}, units={}, endpoints={}, dispatch=DispatchSettings(), plugins={}
-    )  # fmt: skip
-    app = create_app(
-        database=bench.database, clock=bench.clock, configuration=lambda: configuration,
-        plugin_blueprints=[api.blueprint],
-    )  # fmt: skip
-    token, _ = ApiKeys(bench.database, bench.clock).create("li", role=role, units=units, created_by="test")
-    client = app.test_client()
+@contextlib.contextmanager
+def open_engine(bench: Bench) -> Iterator[sa.Engine]:
+    """Open the server's database for plain sessions, which begin and roll back by themselves."""
+    engine = sa.create_engine(bench.server.database.url)
+    yield engine
+    engine.dispose()
 
-    def call(method: str, path: str, **options: Any) -> Any:
-        headers = {"Authorization": f"Bearer {token}", **options.pop("headers", {})}
-        return client.open("/api/v1" + path, method=method, headers=headers, **options)
 
-    return call
+@contextlib.contextmanager
+def open_bench(kind: str) -> Iterator[Bench]:
+    """Run a server on `sqlite` or `postgresql`; skips the test when no PostgreSQL answers."""
+    if kind == "postgresql" and not _postgresql_answers():
+        pytest.skip("no PostgreSQL answers")
+    with plugin_server(FOLDER, UNITS, postgresql=POSTGRES if kind == "postgresql" else None) as server:
+        yield Bench(server)
+
+
+def _postgresql_answers() -> bool:
+    engine = sa.create_engine(POSTGRES, connect_args={"connect_timeout": 3})
+    try:
+        with engine.connect():
+            return True
+    except sa.exc.OperationalError:
+        return False
+    finally:
+        engine.dispose()
+
+
+def fill(session: Session, texts: dict[str, str], *, status: str = "published", unit: str = "new_energy") -> None:
+    """Index plain texts as complaint cases: `case_` and a hexadecimal number each."""
+    for case_id, text in texts.items():
+        row = search_row(case_id, unit=unit, status=status, kind="complaint", title="", fields={"symptom": text})
+        session.add(CaseSearch(**row))
+    session.flush()
+
+
+def name(number: int) -> str:
+    """Return a case id made of a number."""
+    return f"case_{number:024x}"[:5] + f"{number:015x}" + "0" * 9
+
+
+def data(event_type: str) -> dict[str, Any]:
+    """Return what the example event of a type says."""
+    loaded = json.loads((FOLDER / "tests" / "events" / f"{event_type}.json").read_text(encoding="utf-8"))
+    return dict(loaded["data"])

@@ -8,20 +8,19 @@ import threading
 
 import pytest
 import sqlalchemy as sa
-from click.testing import CliRunner
 
 from core.api import Conflict, InvalidRequest, NotFound
-from plugins.case_capture import cases, cli, reading, rules, states
+from plugins.case_capture import cases, reading, rules, states
 from plugins.case_capture.models import Case
 from plugins.case_capture.states import STEPS, CaseStatus, Step
-from plugins.case_capture.tests.databases import example
+from plugins.case_capture.tests.bench import data
 
-COMPLAINT = rules.case_id("erp", "complaint", "C-1001", "complaint")
+COMPLAINT = rules.case_id("crm", "complaint", "C-1001", "complaint")
 
 
 @pytest.fixture
 def drafted(bench):
-    bench.send("complaint.resolved", example("complaint.resolved")["data"])
+    bench.send("complaint.resolved", data("complaint.resolved"))
     return bench
 
 
@@ -53,7 +52,7 @@ def test_a_case_goes_from_draft_to_reviewed_to_published_to_withdrawn(drafted):
     ]
     assert history[3].reason == "Customer objected"
     assert drafted.emitted() == ["case_capture.published", "case_capture.withdrawn"]
-    assert [row["decided_by"] for row in drafted.decided()] == ["li", "wang", "wang"]
+    assert [row.decided_by for row in drafted.decided()] == ["li", "wang", "wang"]
 
 
 @pytest.mark.parametrize(("status", "step"), list(itertools.product([None, *CaseStatus], Step)))
@@ -84,7 +83,7 @@ def test_of_many_who_decide_at_once_one_counts(drafted):
     start = threading.Barrier(8)
 
     def review(number: int) -> None:
-        drafted.sit_down()
+        drafted.server.sit_down()
         start.wait()
         try:
             cases.review(COMPLAINT, 1, actor=f"person {number}")
@@ -163,9 +162,9 @@ def test_a_published_case_in_doubt_is_confirmed_by_publishing_it_again(drafted):
 
 
 def test_a_review_looks_for_duplicates_once_more(drafted):
-    twin = {**example("complaint.resolved")["data"], "id": "C-1009"}
+    twin = {**data("complaint.resolved"), "id": "C-1009"}
     drafted.send("complaint.resolved", twin)
-    other = rules.case_id("erp", "complaint", "C-1009", "complaint")
+    other = rules.case_id("crm", "complaint", "C-1009", "complaint")
     assert case_of(drafted).duplicates == []
     assert cases.review(COMPLAINT, 1, actor="li").duplicate_of == other
 
@@ -213,13 +212,17 @@ def test_highlights_fit_the_text_as_it_is_shown(drafted):
     assert {("title", "6063"), ("title", "划痕"), ("symptom", "划痕"), ("alloy", "6063")} <= marked
 
 
-def run(*arguments, code=0):
-    result = CliRunner().invoke(cli.group, list(arguments))
-    assert result.exit_code == code, result.output
-    return result.output
+@pytest.fixture
+def run(drafted):
+    def command(*arguments, code=0):
+        result = drafted.server.run(*arguments)
+        assert result.exit_code == code, result.output
+        return result.output
+
+    return command
 
 
-def test_the_command_line_takes_every_step(drafted):
+def test_the_command_line_takes_every_step(run):
     assert COMPLAINT in run("list")
     assert "cause: 出料台石墨垫片磨损。" in run("show", COMPLAINT)
     assert "version 2" in run("edit", COMPLAINT, "--set", "prevention=每班点检=是", "--as", "li")
@@ -232,7 +235,7 @@ def test_the_command_line_takes_every_step(drafted):
     assert json.loads(run("search", "划痕", "--json")) == {"items": []}
 
 
-def test_the_command_line_answers_with_a_letter_and_exit_code_1(drafted):
+def test_the_command_line_answers_with_a_letter_and_exit_code_1(run):
     assert "possible: edit, review, withdraw" in run("publish", COMPLAINT, code=1)
     assert "There is no case" in run("show", "case_x", code=1)
     assert "it is now version 1" in run("review", COMPLAINT, "--version", "9", code=1)
@@ -240,7 +243,7 @@ def test_the_command_line_answers_with_a_letter_and_exit_code_1(drafted):
 
 
 def test_the_migration_and_the_models_say_the_same(bench):
-    with bench.database.read() as connection:
+    with bench.server.database.read() as connection:
         inspector = sa.inspect(connection)
         for table in Case.metadata.sorted_tables:
             stored = {column["name"]: column for column in inspector.get_columns(table.name)}

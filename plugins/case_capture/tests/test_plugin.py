@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
-import sqlalchemy as sa
-
-from core.api import Decide
 from core.testing import context, example_events, plugin_session
-from plugins.case_capture import cases, rules
+from plugins.case_capture import cases, plugin, rules
 from plugins.case_capture.config import Config
 from plugins.case_capture.models import Case, CaseHistory, CaseSearch
-from plugins.case_capture.tests.bench import PLUGIN, Bench, outcomes
-from plugins.case_capture.tests.databases import example
+from plugins.case_capture.tests.bench import FOLDER, Bench, data, outcomes
 
-FOLDER = Path(__file__).parents[1]
-COMPLAINT = rules.case_id("erp", "complaint", "C-1001", "complaint")
-
-
-def data(event_type):
-    return example(event_type)["data"]
+COMPLAINT = rules.case_id("crm", "complaint", "C-1001", "complaint")
 
 
 def case_of(bench: Bench, case_id: str = COMPLAINT) -> Case:
@@ -36,7 +26,6 @@ def publish(bench: Bench) -> None:
 def test_hook_on_complaint_resolved_drafts_a_case(bench):
     (decision,) = bench.send("complaint.resolved", data("complaint.resolved"))
     case = case_of(bench)
-    assert isinstance(decision, Decide)
     assert decision.outcome == "drafted"
     assert (case.status, case.version, case.language, case.unit) == ("draft", 1, "zh", "new_energy")
     assert case.title == "6063-T5 型材表面划痕"
@@ -48,12 +37,12 @@ def test_hook_on_complaint_resolved_drafts_a_case(bench):
 
 
 def test_no_contact_data_enters_a_case_its_index_or_the_decision(bench):
-    effects = bench.send("complaint.resolved", data("complaint.resolved"))
-    effects += bench.send("lead.lost", data("lead.lost"))
-    stored = json.dumps([[dict(row) for row in bench.rows(sa.select(table.__table__))] for table in
+    decisions = bench.send("complaint.resolved", data("complaint.resolved"))
+    decisions += bench.send("lead.lost", data("lead.lost"))
+    stored = json.dumps([[dict(row._mapping) for row in bench.rows(table)] for table in
                          (Case, CaseHistory, CaseSearch)], default=str, ensure_ascii=False)  # fmt: skip
     for personal in ("13987654321", "li@example.com", "李女士", "Anna", "Berg", "123 45 67", "w13987654321"):
-        assert personal not in stored + repr(effects)
+        assert personal not in stored + repr(decisions)
     assert "[person] asked for anodised" in stored
 
 
@@ -62,7 +51,7 @@ def test_what_the_crm_does_not_say_is_named_as_missing_and_never_made_up(bench):
     case = case_of(bench)
     assert case.missing == ["cause", "fix"]
     assert set(case.fields) == {"symptom"}
-    assert [reason.field for reason in decision.reasons if reason.field] == ["cause", "fix"]
+    assert [reason["field"] for reason in decision.reasons if reason.get("field")] == ["cause", "fix"]
 
 
 def test_a_complaint_that_says_nothing_still_gets_a_draft_with_a_name(bench):
@@ -75,7 +64,7 @@ def test_the_same_record_resolved_again_updates_its_own_draft(bench):
     assert outcomes(bench.send("complaint.resolved", {"id": "C-1001", "cause": "辊道积铝。"})) == ["updated"]
     case = case_of(bench)
     assert (case.version, case.fields["cause"]) == (2, "辊道积铝。")
-    assert len(bench.rows(sa.select(Case))) == len(bench.rows(sa.select(CaseSearch))) == 1
+    assert len(bench.rows(Case)) == len(bench.rows(CaseSearch)) == 1
 
 
 def test_the_same_event_again_changes_nothing(bench):
@@ -99,7 +88,7 @@ def test_hook_on_complaint_updated_adds_a_cause_that_was_written_later(bench):
 
 def test_an_update_alone_begins_no_case(bench):
     assert bench.send("complaint.updated", data("complaint.updated")) == []
-    assert bench.rows(sa.select(Case)) == []
+    assert bench.rows(Case) == []
 
 
 def test_hook_on_complaint_closed_drafts_a_case_when_it_says_how_it_was_solved(bench):
@@ -162,7 +151,7 @@ def test_a_withdrawn_case_stays_withdrawn(bench):
 
 def test_hook_on_quote_accepted_drafts_a_won_deal(bench):
     bench.send("quote.accepted", data("quote.accepted"))
-    case = case_of(bench, rules.case_id("erp", "quote", "Q-2001", "won_deal"))
+    case = case_of(bench, rules.case_id("crm", "quote", "Q-2001", "won_deal"))
     assert case.title == "Won: Battery tray profile · Battery tray profiles with certified weldability."
     assert case.fields["strategy"].startswith("Early samples")
     assert (case.industry, case.missing) == ("ev", [])
@@ -170,20 +159,17 @@ def test_hook_on_quote_accepted_drafts_a_won_deal(bench):
 
 
 def test_a_won_deal_takes_its_need_from_the_lead_when_the_quote_is_silent(bench):
-    bench.records["lead", "L-1"] = {
-        "id": "L-1",
-        "requirement": "Ask Bo Li for the drawing",
-        "contact": {"name": "Bo Li"},
-    }
+    lead = {"id": "L-1", "requirement": "Ask Bo Li for the drawing", "contact": {"name": "Bo Li"}}
+    bench.send("lead.created", lead)
     bench.send("quote.accepted", {"id": "Q-1", "lead_id": "L-1"})
-    case = case_of(bench, rules.case_id("erp", "quote", "Q-1", "won_deal"))
+    case = case_of(bench, rules.case_id("crm", "quote", "Q-1", "won_deal"))
     assert case.fields["need"] == "Ask [person] for the drawing"
     assert case.missing == ["solution"]
 
 
 def test_hook_on_quote_rejected_drafts_a_lost_deal(bench):
     bench.send("quote.rejected", data("quote.rejected"))
-    case = case_of(bench, rules.case_id("erp", "quote", "Q-2002", "lost_deal"))
+    case = case_of(bench, rules.case_id("crm", "quote", "Q-2002", "lost_deal"))
     assert case.fields["why_lost"] == "交货周期太长，竞争对手 15 天交货。"
     assert case.missing == ["root_cause", "improvement"]
 
@@ -195,7 +181,7 @@ def test_a_rejected_quote_that_is_accepted_after_all_leaves_its_lost_case_in_dou
 
 def test_hook_on_lead_lost_drafts_a_lost_deal(bench):
     bench.send("lead.lost", data("lead.lost"))
-    case = case_of(bench, rules.case_id("erp", "lead", "L-3002", "lost_deal"))
+    case = case_of(bench, rules.case_id("crm", "lead", "L-3002", "lost_deal"))
     assert case.fields["why_lost"] == "Too small for our minimum order quantity."
 
 
@@ -205,27 +191,26 @@ def test_hook_on_lead_converted_leaves_the_lost_case_in_doubt(bench):
 
 
 def test_hook_on_record_unit_changed_moves_the_case(bench):
-    moved = {"id": "C-1001", "from_unit": "new_energy", "to_unit": "construction"}
     bench.send("complaint.resolved", data("complaint.resolved"))
-    assert bench.send("record.unit_changed", moved, unit="new_energy") == []
-    assert outcomes(bench.send("record.unit_changed", moved, unit="construction")) == ["moved"]
-    assert case_of(bench).unit == bench.rows(sa.select(CaseSearch.unit))[0]["unit"] == "construction"
+    *_, moved = bench.send("complaint.updated", {"id": "C-1001"}, unit="construction")
+    assert (moved.outcome, moved.unit) == ("moved", "construction")
+    assert "record.unit_changed" in [event.type for event in bench.server.events("C-1001")]
+    assert case_of(bench).unit == bench.rows(CaseSearch)[0].unit == "construction"
 
 
 def test_the_example_events_give_equal_effects_when_handled_twice():
     for event in example_events(FOLDER):
-        hook = PLUGIN.hooks["on_" + event.type.replace(".", "_")]
+        hook = getattr(plugin, "on_" + event.type.replace(".", "_"))
         answers = []
         for _ in range(2):
             with plugin_session(FOLDER) as session:
-                answers.append(hook(event=event, ctx=context(Config(), session=session)))
+                answers.append(hook(event, context(Config(), session=session)))
         assert answers[0] == answers[1]
 
 
 def test_a_kind_that_is_switched_off_is_not_captured(bench):
-    config = Config(capture=("won_deal",))
-    assert bench.send("complaint.resolved", data("complaint.resolved"), config=config) == []
-    assert bench.rows(sa.select(Case)) == []
+    assert bench.send("complaint.resolved", data("complaint.resolved"), capture=["won_deal"]) == []
+    assert bench.rows(Case) == []
 
 
 def test_a_near_duplicate_of_another_record_is_linked(bench):
@@ -233,9 +218,9 @@ def test_a_near_duplicate_of_another_record_is_linked(bench):
     (decision,) = bench.send(
         "complaint.resolved", {**data("complaint.resolved"), "id": "C-1009", "batch": "B20261102-01"}
     )
-    twin = case_of(bench, rules.case_id("erp", "complaint", "C-1009", "complaint"))
+    twin = case_of(bench, rules.case_id("crm", "complaint", "C-1009", "complaint"))
     assert twin.duplicate_of == COMPLAINT
     assert twin.duplicates[0]["similarity"] > 0.9
-    assert any(COMPLAINT in reason.text for reason in decision.reasons)
+    assert any(COMPLAINT in reason["text"] for reason in decision.reasons)
     bench.send("complaint.resolved", {"id": "C-1010", "subject": "Wrong invoice", "resolution": "Corrected"})
-    assert case_of(bench, rules.case_id("erp", "complaint", "C-1010", "complaint")).duplicates == []
+    assert case_of(bench, rules.case_id("crm", "complaint", "C-1010", "complaint")).duplicates == []

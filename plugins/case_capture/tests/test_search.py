@@ -15,7 +15,7 @@ from plugins.case_capture import search as searching
 from plugins.case_capture.engine import Scope
 from plugins.case_capture.models import CaseSearch
 from plugins.case_capture.search import Hit, find, parse_query, query_of, search_row
-from plugins.case_capture.tests.databases import fill, name
+from plugins.case_capture.tests.bench import fill, name
 
 LIBRARY = json.loads((Path(__file__).parent / "library.json").read_text(encoding="utf-8"))
 ALL = Scope(None, None)

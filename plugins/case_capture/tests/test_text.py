@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plugins.case_capture.privacy import mask
@@ -74,6 +74,7 @@ def test_common_english_endings_fall_away(word, expected):
     assert stem(word) == expected
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_every_term_is_ascii_that_no_engine_changes(text):
     for term in tokenise(text):
@@ -83,22 +84,26 @@ def test_every_term_is_ascii_that_no_engine_changes(text):
         assert len(term.code) < 400
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_every_term_lies_inside_the_text_it_came_from(text):
     for term in tokenise(text):
         assert 0 <= term.start < term.end <= len(text)
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_normalising_twice_changes_nothing(text):
     assert normalise(normalise(text)) == normalise(text)
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_a_normalised_text_has_the_same_terms(text):
     assert count_terms(normalise(text)) == count_terms(text)
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_a_text_holds_every_term_that_looks_for_it(text):
     assert {term.code for term in query_terms(text)} <= set(count_terms(text))

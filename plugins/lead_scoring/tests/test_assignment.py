@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.api import Lead
@@ -212,6 +212,7 @@ def test_a_pool_of_one_needs_no_turn():
     assert chosen.owner == "s.ma"
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("abcdef", min_size=1, max_size=3), min_size=2, max_size=7, unique=True), st.integers(0, 9999))
 def test_turns_are_fair_wherever_they_begin(members, start):
     config = dataclasses.replace(STAFFED, reps=tuple(members), grids=())
@@ -231,6 +232,7 @@ previous = st.none() | st.builds(
 )
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from("ABCDEF"),
     st.sampled_from((None, "华东", "华南", "西南", "Bavaria")),

@@ -1,59 +1,61 @@
-"""The commands, run against a database with real grades in it."""
+"""The commands, run in a server with real grades in it."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import json
+from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-import sqlalchemy as sa
-from click.testing import CliRunner
-from sqlalchemy.orm import Session
 
 from core.api import InvalidRequest, NotFound
-from plugins.lead_scoring import cli
-from plugins.lead_scoring.models import Base, LeadScore
+from core.testing import plugin_server
+from plugins.lead_scoring.models import LeadScore
 
 EVENTS = Path(__file__).parent / "events"
+NOW = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
+SETTINGS = """
+[units.new_energy]
+title = "新能源事业部"
+[units.packaging]
+title = "包装事业部"
+[plugins.lead_scoring]
+enabled = true
+[plugins.lead_scoring.config.assignment]
+fallback_owner = "manager.wu"
+[plugins.lead_scoring.config.assignment.grids.east]
+senior = ["senior.chen", "senior.xu"]
+reps = ["rep.li", "rep.wang", "rep.zhao"]
+[plugins.lead_scoring.config.assignment.grids.south]
+reps = ["rep.huang"]
+[plugins.lead_scoring.config.assignment.grids.north]
+senior = ["senior.ma"]
+[units.packaging.plugins.lead_scoring]
+config.grades = { A = 90 }
+"""
+
+
+def data(name):
+    return json.loads((EVENTS / f"{name}.json").read_text(encoding="utf-8"))["data"]
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch, office, hot, fair, cold):
-    """Grade four leads, store their rows, and return a function that runs a command on them."""
-    office.created(hot)
-    office.created(fair)
-    office.created(cold)
-    office.unit = "packaging"
-    office.created(dataclasses.replace(fair, id="L-1004", city="苏州"))
-    office.closed("L-1003", "lost")
-    office.closed("L-1005", "converted")
-    engine = sa.create_engine(f"sqlite:///{tmp_path}/rows.sqlite3")
-    Base.metadata.create_all(engine)
-    with Session(engine) as session:
-        for row in office.session.rows(sa.select(LeadScore.__table__)):
-            session.add(LeadScore(**row._mapping))
-        session.commit()
+def server():
+    """Four graded leads, the third of them lost, and one that was converted before anybody graded it."""
+    with plugin_server(EVENTS.parents[1], SETTINGS, now=NOW) as made:
+        for name in ("new_energy", "packaging", "student"):
+            made.send("lead.created", data(f"lead.created.{name}"), unit="new_energy")
+        fair = {**data("lead.created.packaging"), "id": "L-1004", "city": "苏州"}
+        made.send("lead.created", fair, unit="packaging")
+        made.send("lead.lost", {"id": "L-1003"}, unit="new_energy")
+        made.send("lead.converted", {"id": "L-1005"}, unit="packaging")
+        assert made.problems() == []
+        yield made
 
-    @contextlib.contextmanager
-    def read():
-        with Session(engine) as session:
-            yield session
 
-    settings = {(unit, "lead_scoring"): SimpleNamespace(config=config) for unit, config in office.configs.items()}
-    clock = SimpleNamespace(now=lambda: office.now)
-    desk = SimpleNamespace(read=read, settings=settings, clock=clock)
-    monkeypatch.setattr(cli, "current_desk", lambda: desk)
-    runner = CliRunner()
-
-    def command(*words: str) -> str:
-        return runner.invoke(cli.register_commands(), list(words), catch_exceptions=False).output
-
-    command.desk = desk  # type: ignore[attr-defined]
-    yield command
-    engine.dispose()
+@pytest.fixture
+def run(server):
+    return lambda *words: server.run(*words).output
 
 
 def test_explain_shows_the_grade_its_reasons_and_the_owner(run):
@@ -72,9 +74,9 @@ def test_explain_shows_near_misses_and_how_a_lead_was_closed(run):
 
 def test_explain_speaks_json(run):
     told = json.loads(run("explain", "L-1002", "--json"))
-    assert (told["grade"], told["score"], told["owner"], told["source"]) == ("C", 56, "rep.huang", "erp")
+    assert (told["grade"], told["score"], told["owner"], told["source"]) == ("C", 56, "rep.huang", "crm")
     assert sum(reason["weight"] for reason in told["reasons"]) == 56
-    assert json.loads(run("explain", "L-1002", "--json", "--source", "erp")) == told
+    assert json.loads(run("explain", "L-1002", "--json", "--source", "crm")) == told
 
 
 def test_explain_refuses_a_lead_that_was_never_heard_of(run):
@@ -84,13 +86,12 @@ def test_explain_refuses_a_lead_that_was_never_heard_of(run):
         run("explain", "L-1001", "--source", "hubspot")
 
 
-def test_explain_asks_which_source_is_meant(run):
-    with run.desk.read() as session:
-        row = session.get(LeadScore, ("erp", "L-1001"))
+def test_explain_asks_which_source_is_meant(run, server):
+    with server.desk.command(plugin="lead_scoring", unit="new_energy", actor="test") as command:
+        row = command.session.get(LeadScore, ("crm", "L-1001"))
         values = {column.name: getattr(row, column.name) for column in LeadScore.__table__.columns}
-        session.add(LeadScore(**{**values, "source": "hubspot"}))
-        session.commit()
-    with pytest.raises(InvalidRequest, match="erp, hubspot"):
+        command.session.add(LeadScore(**{**values, "source": "hubspot"}))
+    with pytest.raises(InvalidRequest, match="crm, hubspot"):
         run("explain", "L-1001")
 
 

@@ -54,7 +54,7 @@ def test_a_decision_keeps_no_name_address_or_number_of_a_person(office, hot, pic
 def test_a_hot_lead_is_told_to_the_rep_who_got_it(office, hot, picked):
     message = picked(office.created(hot), "notify")
     assert (message.to, message.template) == ("senior.chen", "hot_lead")
-    assert "江苏远航新能源科技有限公司" in message.data["title"]
+    assert message.data["who"] == "江苏远航新能源科技有限公司"
     assert message.data["reasons"][0].startswith("新能源行业")
 
 

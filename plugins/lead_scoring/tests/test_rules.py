@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.api import Activity, Contact, Lead
@@ -167,6 +167,7 @@ groups = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(groups, st.sampled_from(INDUSTRIES), st.integers(0, 100))
 def test_the_reasons_add_up_to_the_total_and_caps_hold(found, industry, base):
     result = score(lead(industry=industry), configured(found, base=base), NOW)
@@ -176,6 +177,7 @@ def test_the_reasons_add_up_to_the_total_and_caps_hold(found, industry, base):
         assert group["floor"] <= result.groups[name] <= group["cap"]
 
 
+@settings(deadline=None)
 @given(groups, st.sampled_from(INDUSTRIES), st.integers(1, 40))
 def test_one_more_reason_in_favour_never_lowers_a_score(found, industry, more):
     before = score(lead(industry=industry), configured(found), NOW)
@@ -186,6 +188,7 @@ def test_one_more_reason_in_favour_never_lowers_a_score(found, industry, more):
     assert after.grade <= before.grade
 
 
+@settings(deadline=None)
 @given(groups, st.sampled_from(INDUSTRIES), st.randoms(use_true_random=False))
 def test_the_order_of_rules_and_groups_does_not_matter(found, industry, shuffle: random.Random):
     def shuffled(table):
@@ -199,6 +202,7 @@ def test_the_order_of_rules_and_groups_does_not_matter(found, industry, shuffle:
     assert (one.total, one.grade, one.groups) == (two.total, two.grade, two.groups)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 400), max_size=6), st.integers(0, 400))
 def test_one_more_activity_never_lowers_a_score(ages, more):
     def total(days):
@@ -210,6 +214,7 @@ def test_one_more_activity_never_lowers_a_score(ages, more):
     assert total([*ages, more]) >= total(ages)
 
 
+@settings(deadline=None)
 @given(
     st.builds(
         Lead,
