@@ -45,9 +45,19 @@ class Client:
         """Change something through the API; raises RuntimeError with the server's own words when it refuses."""
         return self._checked(method, path, json.dumps(body).encode())
 
-    def text(self, path: str) -> Answer:
+    def text(self, path: str, method: str = "GET") -> Answer:
         """Read a page that is not JSON, such as the metrics."""
-        return self._ask("GET", path, None, dict(self._headers))
+        return self._ask(method, path, None, dict(self._headers))
+
+    def form(self, path: str, **fields: str) -> Answer:
+        """Send a form, as a browser does from a page."""
+        headers = {**self._headers, "Content-Type": "application/x-www-form-urlencoded"}
+        return self._ask("POST", path, urlencode(fields).encode(), headers)
+
+    def try_send(self, method: str, path: str, body: Any) -> Answer:
+        """Ask for a change through the API and return the answer, a refusal too."""
+        headers = {**self._headers, "Content-Type": "application/json"}
+        return self._ask(method, path, json.dumps(body).encode(), headers)
 
     def _checked(self, method: str, path: str, body: bytes | None) -> Any:
         headers = {**self._headers, **({"Content-Type": "application/json"} if body is not None else {})}

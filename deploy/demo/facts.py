@@ -38,7 +38,7 @@ class Fact:
     at: datetime
     data: Mapping[str, Any]
     index: int  # its place in the record's own history
-    act: int = 1  # 2: told only after the first act was handled and a case published
+    act: int = 1  # later acts are told one after the other, each when the one before was dealt with: see acts.py
 
     @property
     def id(self) -> str:

@@ -7,13 +7,17 @@ import json
 import os
 import secrets
 import shutil
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy.demo import robot
+
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = Path(__file__).resolve().parent / "plugins.toml"
 RECEIVER_IN_TEMPLATE = "http://127.0.0.1:9"
+MAILBOX_IN_TEMPLATE = "\nport = 9 "
 SECRETS = (
     "DEMO_CRM_SECRET",
     "DEMO_ERP_SECRET",
@@ -21,6 +25,8 @@ SECRETS = (
     "DEMO_SERVICEDESK_TOKEN",
     "DEMO_WRITE_BACK_SECRET",
 )
+ROBOTS = {"DEMO_WECOM_SALES_URL": "wecom_sales", "DEMO_WECOM_SERVICE_URL": "wecom_service"}
+"""The secrets that hold a robot's address, and the name of each robot's channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +46,31 @@ class Place:
             shutil.rmtree(self.directory)
         (self.directory / "secrets").mkdir(parents=True, mode=0o700)
         for name in SECRETS:
-            path = self.directory / "secrets" / name
-            path.touch(mode=0o600)
-            path.write_text("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
+            self._write_secret(name, "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
+        for name in ROBOTS:
+            self._write_secret(name, f"{RECEIVER_IN_TEMPLATE}{robot.PATH}?key={uuid.uuid4()}")
+
+    def _write_secret(self, name: str, value: str) -> None:
+        path = self.directory / "secrets" / name
+        path.touch(mode=0o600)
+        path.write_text(value)
 
     def secret(self, name: str) -> str:
         """Return one of the run's secrets."""
         return (self.directory / "secrets" / name).read_text()
 
-    def write_configuration(self, receiver_port: int) -> None:
-        """Copy the demo's plugins.toml here, with the address at which this run's CRM takes write-backs."""
-        text = TEMPLATE.read_text(encoding="utf-8")
-        here = text.replace(RECEIVER_IN_TEMPLATE, f"http://127.0.0.1:{receiver_port}")
-        (self.directory / "plugins.toml").write_text(here, encoding="utf-8")
+    def robots(self) -> dict[str, str]:
+        """Return the name of each robot by its key."""
+        return {self.secret(name).rpartition("=")[2]: channel for name, channel in ROBOTS.items()}
+
+    def write_configuration(self, receiver_port: int, mailbox_port: int) -> None:
+        """Copy the demo's plugins.toml here, with the addresses of this run's receivers in it and in the secrets."""
+        here = f"http://127.0.0.1:{receiver_port}"
+        text = TEMPLATE.read_text(encoding="utf-8").replace(RECEIVER_IN_TEMPLATE, here)
+        text = text.replace(MAILBOX_IN_TEMPLATE, f"\nport = {mailbox_port} ")
+        (self.directory / "plugins.toml").write_text(text, encoding="utf-8")
+        for name in ROBOTS:
+            self._write_secret(name, self.secret(name).replace(RECEIVER_IN_TEMPLATE, here))
 
     def environment(self, port: int) -> dict[str, str]:
         """Return the environment of the server and of every `outrigger` command of this run."""
@@ -62,7 +80,7 @@ class Place:
             "OUTRIGGER_DATABASE_URL": f"sqlite:///{self.directory / 'outrigger.sqlite'}",
             "OUTRIGGER_CONFIG": str(self.directory / "plugins.toml"),
             "OUTRIGGER_PUBLIC_URL": f"http://127.0.0.1:{port}",
-            **{f"{name}_FILE": str(self.directory / "secrets" / name) for name in SECRETS},
+            **{f"{name}_FILE": str(self.directory / "secrets" / name) for name in (*SECRETS, *ROBOTS)},
         }
 
     def remember(self, **state: Any) -> None:

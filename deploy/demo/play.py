@@ -150,8 +150,8 @@ def publish(api: Client, record_ids: Sequence[str]) -> list[dict[str, Any]]:
     return published
 
 
-def act_two(facts: Sequence[Fact]) -> list[Fact]:
-    """Return the second act's facts at their time: now, whatever the first act took."""
+def at_present(facts: Sequence[Fact]) -> list[Fact]:
+    """Return a later act's facts at their time: the newest of them now, whatever the acts before took."""
     last = max(fact.at for fact in facts)
     late = now() - last
     return [replace(fact, at=fact.at + late - timedelta(seconds=1)) for fact in facts]

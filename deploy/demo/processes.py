@@ -1,4 +1,4 @@
-"""Starts and stops the demo's processes: `outrigger` commands, the server, and the CRM that receives write-backs."""
+"""Starts and stops the demo's processes: `outrigger` commands, the server, and the receivers."""
 
 from __future__ import annotations
 
@@ -70,18 +70,25 @@ def start(place: Place, name: str, command: list[str], environment: dict[str, st
     return process
 
 
-def start_receiver(place: Place) -> tuple[subprocess.Popen[bytes], int]:
-    """Start the CRM that takes write-backs; return it with the port it chose."""
-    environment = {**os.environ, "DEMO_CRM_SECRET": place.secret("DEMO_WRITE_BACK_SECRET")}
+def start_receiver(place: Place) -> tuple[int, int]:
+    """Start the CRM, the mailbox and the robots; return the ports they chose, HTTP and SMTP."""
+    robots = json.dumps(place.robots())
+    environment = {**os.environ, "DEMO_CRM_SECRET": place.secret("DEMO_WRITE_BACK_SECRET"), "DEMO_ROBOTS": robots}
     script = str(Path(__file__).with_name("receiver.py"))
     process = start(place, "receiver", [sys.executable, script, str(place.directory)], environment)
-    port_file = place.directory / "receiver.port"
+    http, smtp = (_port_in(place, process, name) for name in ("receiver.port", "mailbox.port"))
+    return http, smtp
+
+
+def _port_in(place: Place, process: subprocess.Popen[bytes], name: str) -> int:
+    """Wait until the receiver has written a port down, and return it."""
+    path = place.directory / name
     deadline = time.monotonic() + READY_S
-    while not (port_file.exists() and port_file.read_text()):
+    while not (path.exists() and path.read_text()):
         if process.poll() is not None or time.monotonic() > deadline:
-            raise DemoFailed(f"The CRM receiver did not start; see {place.directory / 'receiver.log'}.")
+            raise DemoFailed(f"The receiver did not start; see {place.directory / 'receiver.log'}.")
         time.sleep(0.05)
-    return process, int(port_file.read_text())
+    return int(path.read_text())
 
 
 def start_server(place: Place, port: int) -> subprocess.Popen[bytes]:

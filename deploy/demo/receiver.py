@@ -1,9 +1,10 @@
-"""The CRM's side of write-back: a real HTTP server that checks every signature and keeps what it was told.
+"""The other side: the CRM that takes write-backs, people's mailbox and the 企业微信 robots, in one process.
 
     python deploy/demo/receiver.py DIRECTORY
 
-It answers on a free port of the loopback address, writes the port to DIRECTORY/receiver.port and every message to
-DIRECTORY/received.jsonl. Now and then it answers 500 to a message it has not seen, to show that nothing is lost.
+They answer on free ports of the loopback address, which stand in DIRECTORY/receiver.port (HTTP: CRM and robots) and
+DIRECTORY/mailbox.port (SMTP). The CRM checks every signature and writes every message to DIRECTORY/received.jsonl; now
+and then it answers 500 to one it has not seen, to show that nothing is lost.
 """
 
 from __future__ import annotations
@@ -16,9 +17,15 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from deploy.demo import robot
+from deploy.demo.mailbox import Mailbox
 
 REFUSE_EVERY = 25
 TOLERANCE_S = 300
@@ -62,9 +69,13 @@ def _json(body: bytes) -> Any:
         return {"unreadable": body[:200].decode(errors="replace")}
 
 
-def serve(directory: Path, secret: str) -> ThreadingHTTPServer:
-    """Return a server bound to a free loopback port; its port and ledger are files in `directory`."""
+def serve(directory: Path, secret: str, robots: Mapping[str, str] | None = None) -> ThreadingHTTPServer:
+    """Return a server bound to a free loopback port; its port and its ledgers are files in `directory`.
+
+    `robots` gives the name of each robot by its key.
+    """
     ledger = Ledger(directory / "received.jsonl", secret)
+    group = robot.Robots(directory / "robots.jsonl", robots or {})
 
     class Handler(BaseHTTPRequestHandler):
         """Answers POST and nothing else."""
@@ -72,15 +83,23 @@ def serve(directory: Path, secret: str) -> ThreadingHTTPServer:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            """Take one write-back."""
+            """Take one write-back, or one message for a robot."""
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if self.path.startswith(robot.PATH):
+                self._answer(200, json.dumps(group.take(self.path, body)).encode())
+                return
             headers = {name.lower(): value for name, value in self.headers.items()}
-            self.send_response(ledger.take(self.path, headers, body))
-            self.send_header("Content-Length", "0")
+            self._answer(ledger.take(self.path, headers, body), b"")
+
+        def _answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
+            self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing: the ledger is the log."""
+            """Say nothing: the ledgers are the log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     (directory / "receiver.port").write_text(str(server.server_address[1]))
@@ -95,5 +114,13 @@ def read_ledger(directory: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
 
 
+def main(directory: Path) -> None:
+    """Serve mail in the background and HTTP in front, until the process is ended."""
+    mailbox = Mailbox(directory)
+    threading.Thread(target=mailbox.serve_forever, daemon=True).start()
+    robots = json.loads(os.environ["DEMO_ROBOTS"])
+    serve(directory, os.environ["DEMO_CRM_SECRET"], robots).serve_forever()
+
+
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]), os.environ["DEMO_CRM_SECRET"]).serve_forever()
+    main(Path(sys.argv[1]))

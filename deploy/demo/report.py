@@ -1,9 +1,7 @@
-"""Prints what happened, for a person: what was sent, what was decided and why, what came back to the CRM."""
+"""Prints what was sent and written back, and the leads and cases: the older half of the report, for a person."""
 
 from __future__ import annotations
 
-import sys
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
@@ -11,21 +9,11 @@ from deploy.demo import findings
 from deploy.demo.client import Client
 from deploy.demo.findings import GRADES, Found
 from deploy.demo.play import Tally
+from deploy.demo.printing import heading, pad
 from deploy.demo.refusals import Refusal
 
 SHOWN = ("LD-0001", "LD-0019", "LD-0036", "LD-0005", "LD-0041")
 KINDS = {"complaint": "投诉案例 complaints", "won_deal": "赢单 won deals", "lost_deal": "丢单 lost deals"}
-
-
-def pad(text: str, width: int) -> str:
-    """Fill a text up to a width of screen columns; a Chinese character takes two."""
-    taken = sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
-    return text + " " * max(0, width - taken)
-
-
-def heading(text: str) -> None:
-    """Print a heading, in bold on a terminal."""
-    print(f"\n\033[1m{text}\033[0m\n" if sys.stdout.isatty() else f"\n{text}\n")
 
 
 def print_sent(tallies: dict[str, Tally], refused: Sequence[tuple[Refusal, int]]) -> list[str]:
@@ -119,7 +107,7 @@ def print_order(api: Client, echoes: int) -> list[str]:
 
 def print_write_back(told: Sequence[Found]) -> list[str]:
     """Print what the CRM received, from its own ledger; return what is wrong."""
-    heading("Written back to the CRM and told to people 回写与通知")
+    heading("Written back to the CRM 回写")
     taken = {line["id"]: line for line in told if line["status"] == 204}
     refused = {line["id"] for line in told if line["status"] == 500}
     forged = sum(not line["verified"] for line in told)
@@ -136,14 +124,19 @@ def print_write_back(told: Sequence[Found]) -> list[str]:
     return wrong + [f"the message {name} never came again" for name in sorted(refused - taken.keys())]
 
 
-def print_urls(url: str, key: str, seconds: float) -> None:
-    """Print where to look next."""
+def print_urls(url: str, key: str, link: str, seconds: float) -> None:
+    """Print where to look next; `link` is an approver's, not used yet."""
     heading("Look for yourself 请亲自看看")
     auth = f'curl -s -H "Authorization: Bearer {key}"'
     print(f"  API key (role admin, all units): {key}\n")
     print(f"  a record's journey 全程   {auth} {url}/api/v1/records/lead/LD-0001")
     print(f"  why it has its grade 理由 {auth} '{url}/api/v1/decisions?decision=lead_grade&record_id=LD-0001'")
     print(f"  search the cases 搜索     {auth} '{url}/api/v1/cases/search?q=%E5%88%92%E4%BC%A4'")
+    print(f"  quotes in approval 审批   {auth} '{url}/api/v1/approvals?status=pending'")
+    print(f"  clocks 时限               {auth} '{url}/api/v1/sla/clocks?state=open'")
+    print(f"  people 人员               {auth} '{url}/api/v1/people/resolve?who=bu_manager&unit=construction'")
+    print(f"  audit trail 审计          {auth} {url}/api/v1/audit")
+    print(f"  decide a quote yourself 亲自审批 (once; in a browser)\n    {link}")
     print(f"  API reference             {url}/docs")
     print(f"  metrics                   {url}/metrics")
     print(f"\n  All of this took {seconds:.0f} seconds.")

@@ -14,65 +14,28 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from deploy.demo import findings, processes, report
+from deploy.demo import findings, processes, report, report_clocks, report_it, report_quotes
+from deploy.demo.acts import Played, play
+from deploy.demo.approving import LEFT_OPEN, mail_with_link
 from deploy.demo.client import Client
-from deploy.demo.facts import read_facts
 from deploy.demo.place import ROOT, Place
-from deploy.demo.play import Stage, act_two, now, publish
+from deploy.demo.printing import heading
 from deploy.demo.processes import DemoFailed
-from deploy.demo.quiet import wait_until_quiet
 from deploy.demo.receiver import read_ledger
 
 FAILURES = (DemoFailed, RuntimeError, OSError, http.client.HTTPException, subprocess.SubprocessError)
-PUBLISHED = ("CP-0001", "CP-0013")
-"""The complaints whose cases a person publishes between the two acts."""
-
-
-class Progress:
-    """One line that is written over on a terminal, and a line for each quarter elsewhere."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._quarter = -1
-        self._width = 0
-
-    def __call__(self, done: int, total: int) -> None:
-        """Show how far it is."""
-        quarter = 4 * done // max(total, 1)
-        if sys.stdout.isatty():
-            self._show(f"{self._text} {done}/{total}")
-        elif quarter != self._quarter:
-            print(f"  {self._text} {done}/{total}", flush=True)
-        self._quarter = quarter
-
-    def waiting(self, work: dict[str, int]) -> None:
-        """Show what is still open."""
-        events, deliveries, messages = work.values()
-        if sys.stdout.isatty():
-            self._show(f"{self._text}: {events} events, {deliveries} deliveries, {messages} messages left")
-
-    def end(self) -> None:
-        """Leave the line as it is and go on below it."""
-        if sys.stdout.isatty():
-            print()
-
-    def _show(self, text: str) -> None:
-        self._width = max(self._width, len(text))
-        print(f"\r  {text.ljust(self._width)}", end="", flush=True)
 
 
 def set_up(place: Place, port: int, run: str) -> str:
-    """Make everything fresh, start the receiver and the server; return an API key."""
+    """Make everything fresh, start the receivers and the server; return an API key."""
     shown = place.directory.relative_to(ROOT) if place.directory.is_relative_to(ROOT) else place.directory
     print(f"Setting up a fresh server in {shown}/ …", flush=True)
     place.make()
     place.remember(run=run)
-    _, receiver_port = processes.start_receiver(place)
-    place.write_configuration(receiver_port)
+    place.write_configuration(*processes.start_receiver(place))
     processes.run_outrigger(place, port, "migrate")
     made = processes.run_outrigger(place, port, "keys", "create", "demo", "--role", "admin", "--unit", "*", "--json")
     processes.start_server(place, port)
@@ -101,58 +64,27 @@ def wait_until_ready(place: Place, url: str) -> None:
     raise DemoFailed(f"The server did not become ready ({last}). Its last words:\n{log}")
 
 
-def play(place: Place, url: str, key: str) -> dict[str, Any]:
-    """Send both acts, wait until nothing is left to do, and return what the report needs."""
-    facts = read_facts(now())
-    first, second = ([fact for fact in facts if fact.act == act] for act in (1, 2))
-    stage, api = Stage(place, url), Client(url, key)
-    print(f"Four CRMs send {len(facts)} facts about {len({f.record_id for f in facts})} records …", flush=True)
-    progress = Progress("requests")
-    stage.send(first, progress)
-    progress.end()
-    refused = stage.misbehave(first)
-    stage.send_unmappable(first)
-    unsettled = settle(api, "deciding and writing back")
-    echoes = stage.echo(read_ledger(place.directory))
-    published = publish(api, PUBLISHED)
-    later = act_two(second)
-    progress = Progress("new complaints")
-    stage.send(later, progress)
-    progress.end()
-    unsettled += settle(api, "deciding")
-    return {
-        "unsettled": unsettled,
-        "tallies": stage.tallies,
-        "refused": refused,
-        "echoes": echoes,
-        "published": published,
-        "opened": [fact.record_id for fact in later],
-    }
-
-
-def settle(api: Client, text: str) -> list[str]:
-    """Wait until the server has nothing left to do; return a line when that takes too long."""
-    progress = Progress(text)
-    is_quiet = wait_until_quiet(api, progress.waiting)
-    progress.end()
-    return [] if is_quiet else [f"{text}: some work was still open after a minute"]
-
-
-def show(place: Place, url: str, key: str, played: dict[str, Any], began: float) -> list[str]:
+def show(place: Place, url: str, key: str, played: Played, began: float) -> list[str]:
     """Print the report; return what is not as it should be."""
-    api = Client(url, key)
+    api, told = Client(url, key), read_ledger(place.directory)
     titles = {unit["slug"]: unit["title"] or unit["slug"] for unit in findings.every_unit(api)}
     wrong = [
-        *report.print_sent(played["tallies"], played["refused"]),
+        *report.print_sent(played.tallies, played.refused),
         *report.print_leads(api, titles),
-        *report.print_cases(api, played["published"], played["opened"]),
-        *report.print_order(api, played["echoes"]),
-        *report.print_write_back(read_ledger(place.directory)),
-        *played["unsettled"],
+        *report.print_cases(api, played.published, played.opened),
+        *report_quotes.print_quotes(api, played.agreed, told),
+        *report_quotes.print_decisions(played.link, played.once),
+        *report_clocks.print_clocks(api, titles),
+        *report_clocks.print_people(api, place.directory),
+        *report_it.print_it(api, played.switched, titles),
+        *report.print_order(api, played.echoes),
+        *report.print_write_back(told),
+        *played.unsettled,
     ]
-    report.print_urls(url, key, time.monotonic() - began)
+    link = url + mail_with_link(place.directory, LEFT_OPEN)[1]
+    report.print_urls(url, key, link, time.monotonic() - began)
     if wrong:
-        report.heading("Not as it should be")
+        heading("Not as it should be")
         for line in wrong:
             print(f"  {line}")
     return wrong
@@ -203,7 +135,7 @@ def main() -> int:
     try:
         key = set_up(place, port, run)
         url = f"http://127.0.0.1:{port}"
-        wrong = show(place, url, key, play(place, url, key), began)
+        wrong = show(place, url, key, play(place, port, url, key), began)
         if arguments.detach:
             print("\n  It keeps serving; `make stop` ends it.")
         else:

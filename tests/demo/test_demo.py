@@ -28,6 +28,16 @@ def test_the_demo_plays_reports_and_leaves_a_server_that_can_be_stopped(tmp_path
         assert "without an owner 未分配: 0" in played.stdout
         assert "拒收: 10 of 10" in played.stdout
         assert "Not as it should be" not in played.stdout
+        for shown in (
+            "QD-01       退回 returned",
+            "the same link once more 重复提交: 410",
+            "49 × 409",
+            "CD-07 (高端制造事业部) stand where it stands",
+            "QD-20 came 停用期间: requests for approval: 0",
+            "outrigger audit verify",
+            "/pages/quote-approval/decide/",
+        ):
+            assert shown in played.stdout, played.stdout
         url = json.loads((place / "state.json").read_text())["url"]
         with urlopen(f"{url}/readyz") as answer:
             assert answer.status == 200

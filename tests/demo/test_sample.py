@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
 from core.model.inbound import inbound_event
 from core.model.instants import parse_instant
+from deploy.demo import approving, report_clocks, report_quotes, switching
 from deploy.demo.facts import DATA, SOURCES, WRITTEN, read_facts, read_rows
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
@@ -101,3 +103,22 @@ def test_moving_times_keeps_the_spans_between_them():
     told = [parse_instant(event["at"]) for event in row["events"]]
     assert spans == [at - told[0] for at in told]
     assert parse_instant(moved[0].data["opened_at"]) == moved[0].at
+
+
+def test_the_day_needs_no_weekday_and_every_expectation_has_its_fact():
+    later = {row["id"] for row in ROWS if row.get("act", 1) > 2}
+    expected = {*report_quotes.EXPECTED, *(record for record, _ in report_clocks.EXPECTED), report_clocks.EXPLAINED[0]}
+    assert expected <= later
+    assert {approving.BY_LINK, approving.AT_ONCE, approving.LEVELS, approving.LEFT_OPEN} <= later
+    acts = {row["id"]: row["act"] for row in ROWS if row.get("act", 1) > 3}
+    assert set(acts) == {switching.WHILE_OFF, switching.AFTERWARDS}
+
+
+def test_quotes_that_should_be_routed_add_up():
+    for row in (row for row in ROWS if row["kind"] == "quote" and row["set"] == WRITTEN):
+        for data in (event["data"] for event in row["events"] if "lines" in event["data"]):
+            total = sum(
+                Decimal(line["quantity"]) * Decimal(line["unit_price"]) * (1 - Decimal(line["discount"]))
+                for line in data["lines"]
+            )
+            assert abs(Decimal(data["amount"]) - total) < 1, row["id"]
