@@ -44,7 +44,7 @@ check: $(VENV)/.test $(VENV)/.project ## Format, lint, types and import contract
 	@$(RUN) -m ruff format --quiet --check .
 	@$(RUN) -m ruff check --quiet .
 	$(call say,mypy)
-	@$(RUN) -m mypy core plugins webhooks wsgi.py deploy/demo
+	@$(RUN) -m mypy core plugins webhooks wsgi.py deploy/demo deploy/replay
 	$(call say,import contracts)
 	@$(VENV)/bin/lint-imports --no-logo
 	$(call say,locked packages against pyproject.toml)
@@ -76,6 +76,19 @@ crash: $(VENV)/.test $(VENV)/.project ## Kill -9 under load N times (N=20) and l
 .PHONY: powercut
 powercut: $(VENV)/.test $(VENV)/.project ## Replay disk writes up to simulated power cuts and look for lost events
 	@$(RUN) -m tests.powercut
+
+.PHONY: switching
+switching: $(VENV)/.test $(VENV)/.project ## Switch a plugin off and on 1,000 times while events flow
+	@$(RUN) -m tests.switching --switches 1000
+
+.PHONY: calendars
+calendars: $(VENV)/.test $(VENV)/.project ## 100,000 cases of working time against a slow oracle that shares no code
+	@$(RUN) -m tests.time.campaign --cases 100000
+
+.PHONY: replay
+replay: $(VENV)/.replay $(VENV)/.project ## Import the public data in DATA=DIR and let the plugins decide (SETS=a,b ROWS=n)
+	@test -n "$(DATA)" || { echo 'Say where the data is: make replay DATA=DIR' >&2; exit 2; }
+	@$(RUN) -m deploy.replay $(DATA) $(if $(SETS),--sets $(SETS)) $(if $(ROWS),--rows $(ROWS))
 
 .PHONY: fuzz
 fuzz: $(VENV)/.test $(VENV)/.project ## The tests marked fuzz, with many more examples
@@ -135,6 +148,11 @@ $(VENV)/.made:
 	echo "-- making $(VENV) with $$("$$python" -V)"; \
 	"$$python" -m venv --clear $(VENV)
 	@echo '$(CURDIR)' > $@
+
+$(VENV)/.replay: deploy/replay/requirements.lock | $(VENV)/.runtime
+	$(call say,installing the locked packages of $<)
+	@$(install_locked) $<
+	@touch $@
 
 $(VENV)/.runtime: requirements.lock | $(VENV)/.made
 	$(call say,installing the locked packages of $< (up to a minute the first time))

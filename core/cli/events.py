@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from core.cli.parts import INSTANT, paging, replayer, session
+from core.cli.parts import INSTANT, paging, person, replayer, session
 from core.cli.printing import command, print_fields, print_json, print_page, print_table, safe
 from core.cli.sending import send_standard
 from core.model import strict_json
@@ -147,7 +147,7 @@ def replay(
         )
     work = replayer(ctx)
     if event_id is not None:
-        _report(work.replay_event(event_id, plugin=plugin, outward=outward), as_json)
+        _report(work.replay_event(event_id, plugin=plugin, outward=outward, actor=person()), as_json)
         return
     chosen = _filter(**filters)
     found = work.estimate(chosen, plugin=plugin)
@@ -177,7 +177,7 @@ def replay(
         def progress(at: int, _total: int) -> None:
             bar.update(at - bar.pos)
 
-        done = work.replay_set(chosen, found, plugin=plugin, outward=outward, progress=progress)
+        done = work.replay_set(chosen, found, plugin=plugin, outward=outward, progress=progress, actor=person())
     _report(done, as_json)
 
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from core.cli.finding import Finding
 from core.cli.machine_findings import disk, write_queue
+from core.cli.people_findings import people
 from core.cli.session import Session
 from core.cli.sources import fitting, resolves
 from core.host.applying import drift
@@ -101,24 +102,26 @@ def _writable(session: Session) -> Finding:
 def configuration(session: Session) -> list[Finding]:
     """Check the file as a whole, and whether it is what is in force."""
     path, found = session.environment.config_path, []
+    current = difference = None
+    if not _core_is_missing(session):
+        with session.unchecked_database.read() as connection:
+            current, difference = newest(connection), drift(connection, path)
     try:
-        resolve(read_text(path), session.surroundings())
+        resolve(read_text(path), session.surroundings(), before=current.resolved if current else None)
         found.append(Finding("ok", "configuration file", f"{path} is right"))
     except OutriggerError as error:
         found.append(
             Finding("fail", "configuration file", error.message, "mend it; `outrigger config check` checks again")
         )
-    if _core_is_missing(session):
+    if difference is None:
         return found
-    with session.unchecked_database.read() as connection:
-        current, difference = newest(connection), drift(connection, path)
     if current is None:
         return [*found, Finding("warn", "configuration", "nothing was applied yet", "run `outrigger config apply`")]
     detail = f"version {current.number}, applied by {current.applied_by}"
     found.append(Finding("ok", "configuration", detail))
     if difference.in_step:
         return [*found, Finding("ok", "drift", difference.text)]
-    return [*found, Finding("warn", "drift", difference.text, "apply the file, or bring the switches into it")]
+    return [*found, Finding("warn", "drift", difference.text, "apply the file, or bring the changes into it")]
 
 
 def _core_is_missing(session: Session) -> bool:
@@ -224,5 +227,5 @@ def _database_time(connection: sa.Connection) -> datetime | None:
 
 
 CHECKS: Sequence[Callable[[Session], list[Finding]]] = (
-    database, sqlite_version, disk, write_queue, configuration, secrets, plugins, clock,
+    database, sqlite_version, disk, write_queue, configuration, secrets, people, plugins, clock,
 )  # fmt: skip

@@ -26,13 +26,16 @@ COMMANDS = {
     "doctor": "core.cli.doctor:doctor",
     "plugins": "core.cli.plugins:plugins",
     "config": "core.cli.config:config",
+    "people": "core.cli.people:people",
+    "calendar": "core.cli.calendar:calendar",
     "sources": "core.cli.sources:sources",
-    "events": "core.cli.events:events",
+    "events": "core.cli.importing:events",
     "deliveries": "core.cli.deliveries:deliveries",
     "outbox": "core.cli.deliveries:outbox",
     "records": "core.cli.records:records",
     "decisions": "core.cli.records:decisions",
     "leads": "core.cli.records:leads",
+    "audit": "core.cli.audit:audit",
     "keys": "core.cli.keys:keys",
 }
 """Command -> where it is; each is imported only when it is used, so that `--help` and small commands stay quick."""

@@ -12,12 +12,12 @@ from typing import Any
 import urllib3
 
 from core.egress.http import signature
+from core.egress.signing import signing_key
 from core.host.environment import read_environment
 from core.host.settings import Configuration, SourceSettings
 from core.model import strict_json
 from core.model.errors import ConfigurationRefused, NotFound, OutriggerError, did_you_mean
 from core.model.instants import format_instant
-from core.pipeline.receivers import signing_key
 
 TIMEOUT_S = 15.0
 

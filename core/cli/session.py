@@ -95,7 +95,7 @@ class Session:
 
     def open_desk(self) -> None:
         """Give a plugin's own command its desk: the database, the clock and the plugins' settings."""
-        use_desk(Desk(self.database, self.clock, lambda: self.configuration().plugins))
+        use_desk(Desk(self.database, self.clock, self.configuration))
 
     def close(self) -> None:
         """Close the database when it was opened."""

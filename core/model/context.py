@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
+from core.model.calendar import Calendar
+from core.model.people import People
+
 ConfigT = TypeVar("ConfigT", covariant=True)
 ModelT = TypeVar("ModelT")
 
@@ -103,3 +106,5 @@ class Context(Generic[ConfigT]):
     session: PluginSession
     records: Records
     log: Log
+    people: People
+    calendar: Calendar

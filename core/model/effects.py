@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
+
+from core.model.spans import Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +56,52 @@ class UpdateRecord(Effect):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Still:
+    """What must still be true when a message is sent: the row of the plugin's table with `key` holds `values`.
+
+    `Still.row(Request, "R-1", status="pending")` lets a reminder fall silent once the request was decided.
+    """
+
+    table: str
+    key: Mapping[str, Any]
+    values: Mapping[str, Any]
+
+    @classmethod
+    def row(cls, model: type[Any], key: Any, **values: Any) -> Still:
+        """Name a row by its model and primary key (a tuple for several columns), and the values it must hold."""
+        columns = [column.name for column in model.__table__.primary_key.columns]
+        parts = key if isinstance(key, tuple) else (key,)
+        return cls(table=model.__tablename__, key=dict(zip(columns, parts, strict=True)), values=values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A signed, single-use link to one of the plugin's pages, made for the person who is told and put into the message.
+
+    `subject` says what the page is about, such as a request and its version; the page gets it back as it was signed.
+    """
+
+    page: str
+    subject: Mapping[str, Any] = field(default_factory=dict)
+    valid_for: timedelta = timedelta(hours=72)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Notify(Effect):
-    """Tell a person or role something, by the named template filled with `data`."""
+    """Tell a person or role something, by the named template filled with `data`.
+
+    `to` is a role, a person's slug or a CRM's id of one; who stands in for an absent person is told instead. The
+    message goes by the first of the person's channels, or by `channel` when that is given. It is dropped when `still`
+    is no longer true at the time it is sent. `link` is offered to the template as `link`.
+    """
 
     name: ClassVar[str] = "notify"
     to: str
     template: str
     data: Mapping[str, Any] = field(default_factory=dict)
     channel: str | None = None
+    still: Still | None = None
+    link: Link | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +116,15 @@ class SendWebhook(Effect):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartTimer(Effect):
-    """Wake this plugin for this record at `due_at`; a timer of the same name is replaced."""
+    """Wake this plugin for this record at `due_at`, or when `after` has passed; a timer of the same name is replaced.
+
+    Exactly one of the two is given. A span in working time is counted by the unit's calendar.
+    """
 
     name: ClassVar[str] = "start_timer"
     timer: str
-    due_at: datetime
+    due_at: datetime | None = None
+    after: Span | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
 
 

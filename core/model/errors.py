@@ -85,6 +85,7 @@ class PluginRefused(OutriggerError):
     """A plugin cannot be loaded; the others are not affected."""
 
     code = "plugin.refused"
+    http_status = 409
 
 
 class EffectRefused(OutriggerError):
@@ -105,6 +106,20 @@ class Conflict(OutriggerError):
 
     code = "conflict"
     http_status = 409
+
+
+class LinkExpired(OutriggerError):
+    """This link is no longer valid; ask for a new one."""
+
+    code = "link.expired"
+    http_status = 410
+
+
+class LinkUsed(OutriggerError):
+    """This link was used already; each decides once."""
+
+    code = "link.used"
+    http_status = 410
 
 
 class InvalidRequest(OutriggerError):

@@ -6,7 +6,7 @@ import dataclasses
 import types
 import typing
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -170,7 +170,9 @@ def validate_record(kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def canonical(value: Any) -> Any:
-    """Turn decimals and instants, at any depth, into the text they are stored as."""
+    """Turn decimals, instants and days, at any depth, into the text they are stored as; spans become seconds."""
+    if isinstance(value, (str, int)) or value is None:
+        return value
     if isinstance(value, Decimal):
         return format(value, "f")
     if isinstance(value, datetime):
@@ -179,6 +181,12 @@ def canonical(value: Any) -> Any:
         return {str(key): canonical(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [canonical(item) for item in value]
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, date):
+        return value.isoformat()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {item.name: canonical(getattr(value, item.name)) for item in dataclasses.fields(value)}
     return value
 
 

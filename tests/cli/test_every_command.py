@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -25,6 +26,16 @@ READING: dict[str, tuple[str, ...]] = {
     "config diff": (),
     "config export": (),
     "config history": (),
+    "people list": (),
+    "people absences": (),
+    "calendar list": (),
+    "calendar show": ("cn",),
+    "calendar add": ("cn", "2026-09-30T09:00:00+08:00", "8 working hours"),
+    "calendar between": ("cn", "2026-09-30T09:00:00+08:00", "2026-10-08T09:00:00+08:00"),
+    "audit list": (),
+    "audit show": ("1",),
+    "audit verify": (),
+    "audit head": (),
     "sources list": (),
     "sources test": ("erp",),
     "events list": (),
@@ -38,16 +49,19 @@ READING: dict[str, tuple[str, ...]] = {
 
 LOOKING_UP: dict[str, tuple[str, ...]] = {
     "events show": ("evt_0",),
+    "people show": ("nobody",),
+    "people resolve": ("nobody",),
     "records show": ("lead", "L-0", "--source", "erp"),
 }
 """Those that read one thing, which a new installation does not have."""
 
 CHANGING = {
-    "plugins enable", "plugins disable", "plugins new", "config apply", "config rollback", "events send",
+    "plugins enable", "plugins disable", "plugins new", "config apply", "config rollback", "config set",
+    "config unset", "people absent", "people present", "events send", "events import", "audit export",
     "events replay", "deliveries retry", "deliveries discard", "outbox retry", "outbox discard", "keys create",
     "keys revoke", "serve", "web", "worker",
 }  # fmt: skip
-"""Those that change something or go on running; they have tests of their own."""
+"""Those that change something, go on running or print lines; they have tests of their own."""
 
 
 def commands(group: click.Group, context: click.Context, before: str = "") -> Iterator[str]:
@@ -96,3 +110,8 @@ def test_every_command_that_reads_answers_on_a_new_installation(terminal: Termin
 def test_what_is_not_there_is_a_letter(terminal: Terminal, path: str) -> None:
     told = terminal.json(*path.split(), *LOOKING_UP[path], code=1)
     assert told["code"] == "not_found"
+
+
+def test_every_command_stands_in_the_readme() -> None:
+    text = (Path(__file__).parents[2] / "core" / "cli" / "README.md").read_text(encoding="utf-8")
+    assert [path for path in (*READING, *LOOKING_UP, *CHANGING) if f"`outrigger {path}`" not in text] == []

@@ -48,7 +48,7 @@ def test_the_plain_name_of_postgresql_works(terminal: Terminal, postgres_url: st
 def test_what_nobody_expected_is_one_letter_and_its_trace_is_shown_when_asked_for(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(text: str, around: object) -> None:
+    def broken(text: str, around: object, **_: object) -> None:
         raise ZeroDivisionError("nobody thought of this")
 
     monkeypatch.setattr(config_commands, "resolve", broken)

@@ -39,13 +39,20 @@ def test_a_plugin_that_is_gone_does_not_stop_the_server_and_is_shown(terminal: T
     assert "install it" in terminal.run("doctor").stdout
 
 
-def test_a_changed_file_that_names_a_missing_plugin_leaves_the_version_in_force(terminal: Terminal) -> None:
+def test_a_changed_file_may_keep_a_plugin_that_is_missing_and_is_refused_for_one_that_never_was(
+    terminal: Terminal,
+) -> None:
     shutil.rmtree(terminal.roots[0] / "cli_sizer")
     path = terminal.folder / "plugins.toml"
     path.write_text(path.read_text() + "# changed\n")
+    assert start(terminal) == [("plugin_missing", "cli_sizer")]
+    assert terminal.json("config", "show")["number"] == 2
+    assert "Not installed any more" in terminal.ok("config", "check")
+    assert terminal.json("config", "apply")["absent"] == ["cli_sizer"]
+    path.write_text(path.read_text() + "[plugins.cli_other]\n")
     assert start(terminal) == [("plugin_missing", "cli_sizer"), ("configuration_not_applied", "")]
-    assert 'no plugin "cli_sizer"' in terminal.run("config", "apply").stderr
-    assert terminal.json("config", "show")["number"] == 1
+    assert 'no plugin "cli_other"' in terminal.run("config", "apply").stderr
+    assert terminal.json("config", "show")["number"] == 2
 
 
 def test_a_faulty_file_still_stops_a_start_when_every_plugin_is_there(terminal: Terminal) -> None:
