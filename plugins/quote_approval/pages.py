@@ -5,6 +5,7 @@ A page is opened any number of times and changes nothing; the link is used up by
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, request
@@ -14,6 +15,7 @@ from core.api import (
     InvalidRequest,
     LinkClaims,
     NotAllowed,
+    People,
     current_desk,
     hookimpl,
     open_link,
@@ -26,7 +28,7 @@ from .deciding import PLUGIN, Said, decide, read_request
 from .models import Asked, Request
 from .reading import asked_about
 from .states import BY_PEOPLE, can
-from .telling import percent
+from .telling import grouped, percent
 
 blueprint = page_blueprint(PLUGIN, __name__)
 
@@ -101,7 +103,9 @@ def _show(claims: LinkClaims, name: str, *, status: int = 200, fault: str = "", 
         request=found,
         content=found.content,
         facts={**found.facts, "discount": percent(found.facts["discount"]), "margin": percent(found.facts["margin"])},
-        lines=[{**line, "discount": percent(line["discount"])} for line in found.content["lines"]],
+        amount=grouped(found.content["amount"]),
+        lines=[_line(line) for line in found.content["lines"]],
+        owner=_name(found.owner, desk.people(found.unit)),
         deadline=deadline,
         why=_why(claims.person, found, rows),
         history=[
@@ -110,6 +114,18 @@ def _show(claims: LinkClaims, name: str, *, status: int = 200, fault: str = "", 
             for row in rows
         ],
     )  # fmt: skip
+
+
+def _line(line: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a line of the quote with its numbers as people read them."""
+    numbers = {name: grouped(line[name]) for name in ("quantity", "unit_price")}
+    return {**line, **numbers, "discount": percent(line["discount"])}
+
+
+def _name(owner: str | None, people: People) -> str:
+    """Return the owner's name where the directory knows it, else as the CRM says."""
+    known = people.person(owner) if owner else None
+    return known.name if known else owner or "–"
 
 
 def _why(person: str, found: Request, rows: list[Asked]) -> list[str]:

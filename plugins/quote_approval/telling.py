@@ -31,7 +31,7 @@ def told(request: Request) -> dict[str, Any]:
         "quote": request.record_id,
         "customer": request.customer or "–",
         "tier": facts["tier"] or "?",
-        "amount": f"{content['amount'] or '?'} {content['currency'] or ''}".strip(),
+        "amount": f"{grouped(content['amount'])} {content['currency'] or ''}".strip(),
         "discount": percent(facts["discount"]),
         "margin": percent(facts["margin"]),
         "payment_terms": content["payment_terms"] or "–",
@@ -42,6 +42,11 @@ def told(request: Request) -> dict[str, Any]:
         "levels": len(request.route),
         "deadline": request.deadline_at,
     }
+
+
+def grouped(number: str | None) -> str:
+    """Return a number as people read it: 2747520 is 2,747,520."""
+    return "?" if number is None else f"{Decimal(number):,f}"
 
 
 def percent(fraction: str | None) -> str:
