@@ -166,6 +166,8 @@ def roll_back(session: Session, number: int, reason: str, by: str | None, as_jso
 def _tell(applied: Applied, as_json: bool) -> None:
     if not applied.is_new:
         text = f"Version {applied.number} says this already; nothing changed."
+        if applied.written_back:
+            text = f"Version {applied.number} stays in force, and its changes were written into the file."
     else:
         text = f"Version {applied.number} is in force."
     if applied.not_written:

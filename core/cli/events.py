@@ -58,8 +58,11 @@ def send(
     if as_json:
         print_json({"status": sent.status, **sent.answer})
     elif sent.is_ok:
+        rejected = bool(sent.answer.get("rejected"))
+        state = "rejected; `outrigger events show` says why" if rejected else "accepted"
+        state = "known already" if sent.status == 200 else state
         for identity in sent.event_ids:
-            click.echo(f"{identity}  {'known already' if sent.status == 200 else 'accepted'}")
+            click.echo(f"{identity}  {state}")
     if not sent.is_ok:
         if not as_json:
             click.echo(f"Refused with {sent.status}: {safe(sent.detail)}", err=True)

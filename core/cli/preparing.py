@@ -11,7 +11,7 @@ from core.host.applying import apply_if_changed
 from core.host.configuration import Surroundings
 from core.host.discovery import load_schemas
 from core.host.versions import absent_plugins, newest
-from core.model.errors import ConfigurationRefused, DatabaseNotReady
+from core.model.errors import ConfigurationConflict, ConfigurationRefused, DatabaseNotReady
 from core.store.database import Database
 from core.store.migrate import migrate, pending
 from core.time.clock import SystemClock
@@ -41,18 +41,18 @@ def prepare(place: Place, *, apply_file: bool) -> None:
         _log.error("plugin_missing", plugin=name, switched_on_in=units, advice=advice)
     if apply_file:
         around = place.assembly.surroundings(plugins, place.environment)
-        _apply(database, place.environment.config_path, around, version=before.number if absent and before else None)
+        _apply(database, place.environment.config_path, around, version=before.number if before else None)
     database.close()
 
 
 def _apply(database: Database, path: Path, around: Surroundings, *, version: int | None) -> None:
     """Apply a changed plugins.toml. With a `version` in force to go on with, a refused file does not stop the server.
 
-    That is when a plugin is missing: the file, which names it, cannot be applied, and CRMs send all the same.
+    CRMs send all the same, after a power cut too; what keeps the file from being applied is logged and shows as drift.
     """
     try:
         applied = apply_if_changed(database, path, around, clock=SystemClock(), by="serve")
-    except ConfigurationRefused as refused:
+    except (ConfigurationRefused, ConfigurationConflict) as refused:
         if version is None:
             raise
         advice = "mend the file and run `outrigger config apply`"

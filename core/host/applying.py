@@ -83,10 +83,14 @@ def apply(
     resolved = resolve(text, around, before=before.resolved if before else None)
     absent = tuple(resolved["absent"])
     if before is not None and resolved == before.resolved and text == before.document:
-        if before.file_hash != digest(file_text) and file_text == text:
+        if before.file_hash != digest(file_text):
             with database.write() as connection:
-                note_file(connection, before.number, digest(text))
-        return Applied(before.number, is_new=False, absent=absent)
+                note_file(connection, before.number, digest(file_text))
+        if text == file_text:
+            return Applied(before.number, is_new=False, absent=absent)
+        # The server's changes win, and they are all that the file says otherwise.
+        fault = write_back(database, path, before)
+        return Applied(before.number, is_new=False, written_back=not fault, not_written=fault, absent=absent)
     new = Version(
         number=before.number + 1 if before else 1,
         applied_at=clock.now(),

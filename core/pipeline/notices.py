@@ -110,7 +110,8 @@ def _candidates(about: About, effect: Notify, found: Resolution, choice: _Choice
     if effect.channel is not None:
         named: tuple[str, ...] = (effect.channel,)
     elif found.person is not None:
-        named = found.person.channels or tuple(slug for slug, item in channels.items() if not item.is_fallback)
+        # Whoever names no channel gets no letters into a group: only what may carry a link for one person is tried.
+        named = found.person.channels or tuple(slug for slug, item in channels.items() if item.options["links"])
     else:
         named = ()
     for slug in named:

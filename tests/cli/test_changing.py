@@ -280,3 +280,15 @@ def test_a_missing_plugin_is_listed_with_its_reason_and_nothing_else_is_held_up(
     found = {item["name"]: item for item in items}
     assert (found["cli_sizer"]["installed"], found["cli_other"]["installed"]) == (False, True)
     assert "not installed here" in found["cli_sizer"]["error"]
+
+
+def test_changes_that_win_are_written_into_a_file_that_said_otherwise(terminal: Terminal) -> None:
+    path = terminal.folder / "plugins.toml"
+    path.write_text(path.read_text() + "\n[dispatch]\nmax_attempts = 9\n")
+    terminal.ok("config", "apply")
+    path.write_text(path.read_text().replace("max_attempts = 9", "max_attempts = 5"))
+    terminal.ok("config", "set", "dispatch.max_attempts", "8", "--reason", "patience")
+    assert "config.conflict" in terminal.run("config", "apply").stderr
+    assert "written into the file" in terminal.ok("config", "apply", "--wins", "server")
+    assert "max_attempts = 8" in path.read_text()
+    assert "max_attempts = 5" not in terminal.ok("config", "diff")

@@ -55,7 +55,14 @@ def test_a_changed_file_may_keep_a_plugin_that_is_missing_and_is_refused_for_one
     assert terminal.json("config", "show")["number"] == 2
 
 
-def test_a_faulty_file_still_stops_a_start_when_every_plugin_is_there(terminal: Terminal) -> None:
+def test_a_faulty_file_leaves_the_version_in_force_and_the_server_starts(terminal: Terminal) -> None:
+    terminal.write("plugins.toml", "[dispach]")
+    assert start(terminal) == [("configuration_not_applied", "")]
+    assert terminal.json("config", "show")["number"] == 1
+
+
+def test_a_faulty_file_stops_the_first_start(terminal: Terminal) -> None:
+    terminal.environ["OUTRIGGER_DATABASE_URL"] = f"sqlite:///{terminal.folder}/first.sqlite3"
     terminal.write("plugins.toml", "[dispach]")
     with pytest.raises(ConfigurationRefused, match="Did you mean `dispatch`"):
         start(terminal)
