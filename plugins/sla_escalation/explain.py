@@ -176,17 +176,22 @@ def _days(stretch: Stretch, end: datetime, calendar: Calendar) -> Iterator[Line]
         on = following
 
 
+PROMPT = timedelta(minutes=1)
+"""How soon after a moment people are told of it as a rule; what comes later is said with its time."""
+
+
 def _told(row: ClockRow, calendar: Calendar) -> Iterator[Line]:
     steps = {"warn": "warned", "breach": "breached", "level": "escalated"}
     for stored in row.told:
         item = told_of(stored)
         zh, en = STEPS[steps[item.kind]]
-        due = local(datetime.fromisoformat(item.due), calendar)
-        at = local(datetime.fromisoformat(item.at), calendar)
+        due_at, told_at = datetime.fromisoformat(item.due), datetime.fromisoformat(item.at)
+        due, at = local(due_at, calendar), local(told_at, calendar)
         to = ", ".join(item.to)
         name = _name(item)
-        whom = (f"，已通知 {to}", f", told {to}") if to else ("，未单独通知", ", not told on its own")
-        late = (f"，于 {at} 补发", f", told late at {at}") if item.late else ("", "")
+        whom = (f"，已通知 {to}", f", told {to}") if to else ("，此条未发通知", ", nobody was told of it by itself")
+        is_late = item.late or told_at - due_at > PROMPT
+        late = (f"，于 {at} 补发", f", told late at {at}") if is_late and to else ("", "")
         back = ("，后撤回", ", withdrawn later") if item.withdrawn else ("", "")
         way = f"（{'；'.join(item.path)}）" if item.path else "", f" ({'; '.join(item.path)})" if item.path else ""
         yield Line(

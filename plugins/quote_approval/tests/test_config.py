@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from decimal import Decimal
+from pathlib import Path
 
 import marshmallow as ma
 import pytest
@@ -115,3 +117,12 @@ def test_a_wrong_setting_is_refused_with_its_path(values, words):
 def test_approvers_nobody_knows_are_refused_with_the_whole_configuration(wrong, words):
     with pytest.raises(ConfigurationRefused, match=words), plugin_server(FOLDER, SETTINGS + wrong + "\n"):
         pass
+
+
+def test_the_table_of_the_readme_is_complete():
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    block = next(part for part in text.split("```toml\n")[1:] if "small_and_safe" in part).partition("```")[0]
+    given = tomllib.loads(block)["plugins"]["quote_approval"]["config"]
+    names = [rule["name"] for rule in given["rules"]]
+    assert names == ["small_and_safe", "long_credit", "everything_else"]
+    assert ConfigSchema().load(given) is not None

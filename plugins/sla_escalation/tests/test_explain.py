@@ -100,10 +100,20 @@ def test_a_breach_that_was_told_before_the_reply_was_known():
         "policy complaint_first_response: 24 hours (elapsed time), for all others",
         "started 2026-11-23 09:30 by complaint.opened",
         "2026-11-23 09:30 to 2026-11-24 08:30 counted 23 h",
-        "2026-11-24 09:30 breached, not told on its own, withdrawn later",
+        "2026-11-24 09:30 breached, nobody was told of it by itself, withdrawn later",
         "2026-11-24 08:30 met: complaint.replied",
         "the breach was announced at 2026-11-24 09:30, before the reply was known (at 2026-11-24 10:30)",
     ]
+
+
+def test_what_was_heard_of_late_says_when_people_were_really_told():
+    bench = Bench(config(), PEOPLE)
+    opened = {"id": "T-1", "industry": "ev", "owner": "li.na"}
+    bench.send("complaint.opened", opened, at=bench.now - timedelta(hours=26))
+    found = lines(bench, "complaint_first_response", "en", "2026-11-23T10:00+08:00")
+    told = [line for line in found if ", told " in line]
+    assert told
+    assert all("told late at 2026-11-23 09:30" in line for line in told)
 
 
 def test_a_clock_that_counts_back_says_from_what():
