@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping
 from email.errors import MessageError
 from email.headerregistry import Address
 from typing import Any
-from urllib.parse import urlsplit
 
 import marshmallow as ma
 
 from core.host.faults import Faults, key_faults
-from core.host.secrets import check_reference
+from core.host.field_checks import secret_reference, web_address
 from core.host.settings import ChannelSettings
 from core.model.errors import did_you_mean
 
@@ -37,12 +36,6 @@ class Rate(ma.fields.Field[list[float]]):
         return [int(match[1]), _SECONDS[match[2]]]
 
 
-def _secret(value: str) -> None:
-    fault = check_reference(value)
-    if fault:
-        raise ma.ValidationError(fault)
-
-
 def _host(value: str) -> None:
     if not _HOST.match(value):
         raise ma.ValidationError("Not the name or address of a host, such as smtp.example.com.")
@@ -55,17 +48,6 @@ def _mailbox(value: str) -> None:
         fits = False
     if not fits or not value.isprintable():
         raise ma.ValidationError("Not an e-mail address, such as outrigger@example.com.")
-
-
-def _web_address(value: str) -> None:
-    try:
-        parts = urlsplit(value)
-        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username
-        _ = parts.port
-    except ValueError:
-        fits = False
-    if not fits:
-        raise ma.ValidationError("Not an http or https address (without a password in it).")
 
 
 def _absolute(value: str) -> None:
@@ -96,7 +78,7 @@ class SmtpSchema(ChannelSchema):
     port = ma.fields.Integer(strict=True, load_default=None, validate=ma.validate.Range(1, 65535))
     security = ma.fields.String(load_default="starttls", validate=ma.validate.OneOf(("starttls", "tls", "none")))
     username = _text(load_default=None)
-    password = ma.fields.String(load_default=None, validate=_secret)
+    password = ma.fields.String(load_default=None, validate=secret_reference)
     sender = ma.fields.String(required=True, validate=_mailbox)
     sender_name = _text(load_default="Outrigger")
     reply_to = ma.fields.String(load_default=None, validate=_mailbox)
@@ -121,7 +103,7 @@ class WecomBotSchema(ChannelSchema):
 
     links = ma.fields.Boolean(load_default=False, truthy={True}, falsy={False})
     rate = Rate(load_default=[20, 60.0])
-    url = ma.fields.String(required=True, validate=_secret)
+    url = ma.fields.String(required=True, validate=secret_reference)
     mention = ma.fields.Boolean(load_default=True, truthy={True}, falsy={False})
     format = ma.fields.String(load_default="markdown", validate=ma.validate.OneOf(("markdown", "text")))
 
@@ -131,8 +113,8 @@ class WebhookSchema(ChannelSchema):
 
     links = ma.fields.Boolean(load_default=True, truthy={True}, falsy={False})
     rate = Rate(load_default=None)
-    url = ma.fields.String(required=True, validate=_web_address)
-    secret = ma.fields.String(load_default=None, validate=_secret)
+    url = ma.fields.String(required=True, validate=web_address)
+    secret = ma.fields.String(load_default=None, validate=secret_reference)
 
 
 SCHEMAS: dict[str, type[ChannelSchema]] = {"smtp": SmtpSchema, "wecom_bot": WecomBotSchema, "webhook": WebhookSchema}

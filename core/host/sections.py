@@ -9,12 +9,11 @@ import ipaddress
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import marshmallow as ma
 
 from core.host.faults import Faults, key_faults
-from core.host.secrets import check_reference
+from core.host.field_checks import secret_reference, web_address
 from core.host.settings import DispatchSettings, SourceSettings
 from core.host.unit_schema import UnitSchema
 from core.model.errors import did_you_mean
@@ -34,23 +33,6 @@ def _network(value: str) -> None:
         ipaddress.ip_network(value)
     except ValueError as error:
         raise ma.ValidationError(f'Not a network such as "10.1.0.0/16": {error}.') from None
-
-
-def _web_address(value: str) -> None:
-    try:
-        parts = urlsplit(value)
-        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username
-        _ = parts.port
-    except ValueError:
-        fits = False
-    if not fits:
-        raise ma.ValidationError("Not an http or https address (without a password in it).")
-
-
-def _secret(value: str) -> None:
-    fault = check_reference(value)
-    if fault:
-        raise ma.ValidationError(fault)
 
 
 class ServerSchema(ma.Schema):
@@ -80,18 +62,18 @@ class SourceSchema(ma.Schema):
     """The keys of [sources.<slug>]; what an adapter needs beside them stands in its `options` table."""
 
     adapter = ma.fields.String(required=True)
-    secrets = ma.fields.List(ma.fields.String(validate=_secret), load_default=list)
+    secrets = ma.fields.List(ma.fields.String(validate=secret_reference), load_default=list)
     unit = ma.fields.String(load_default=BY_RULE)
-    write_back_url = ma.fields.String(load_default=None, validate=_web_address)
-    write_back_secret = ma.fields.String(load_default=None, validate=_secret)
+    write_back_url = ma.fields.String(load_default=None, validate=web_address)
+    write_back_secret = ma.fields.String(load_default=None, validate=secret_reference)
     options = ma.fields.Dict(keys=ma.fields.String(), load_default=dict)
 
 
 class EndpointSchema(ma.Schema):
     """The keys of [endpoints.<slug>]."""
 
-    url = ma.fields.String(required=True, validate=_web_address)
-    secret = ma.fields.String(load_default=None, validate=_secret)
+    url = ma.fields.String(required=True, validate=web_address)
+    secret = ma.fields.String(load_default=None, validate=secret_reference)
 
 
 def source_settings(slug: str, item: Mapping[str, Any]) -> SourceSettings:
