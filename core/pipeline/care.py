@@ -24,7 +24,8 @@ class Care(Enum):
 
     NONE = "none"  # everything at once; whatever does not fit undoes the batch
     SAVEPOINTS = "savepoints"  # each delivery in a savepoint of its own; rows that moved undo the batch
-    LAST = "last"  # as before, but rows that moved cost the delivery, since they moved every time
+    PLUGIN_ROWS = "plugin_rows"  # of an import: only plugins' own rows are written now, each in a savepoint
+    LAST = "last"  # as SAVEPOINTS, but rows that moved cost the delivery, since they moved every time
 
 
 def take(
@@ -48,11 +49,17 @@ def take(
             return
         own = Rows()
         gather(own, about, record)
+        if care is Care.PLUGIN_ROWS:
+            if own.writes:
+                with connection.begin_nested():
+                    own.write_plugin_rows(connection)
+            rows.add(own)
+            return
         with connection.begin_nested():
             own.write(connection)
         rows.has_messages |= bool(own.outbox or own.notices)
     except Exception as error:
-        if is_storage_fault(error) or (isinstance(error, StaleRow) and care is not Care.LAST):
+        if is_storage_fault(error) or (isinstance(error, StaleRow) and care is Care.SAVEPOINTS):
             raise
         if care is Care.NONE and outcome.writes:
             # Later deliveries of the batch were shown rows that will not be written now.

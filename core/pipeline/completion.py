@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -31,7 +32,7 @@ from core.store.row_writes import StaleRow
 from core.store.tables import deliveries, events, records, timers
 from core.store.waiting import release
 
-_REPLACE_RECORD = "ON CONFLICT (source, kind, record_id) DO UPDATE SET " + ", ".join(
+REPLACE_RECORD = "ON CONFLICT (source, kind, record_id) DO UPDATE SET " + ", ".join(
     f"{name} = excluded.{name}"
     for name in ("unit", "unit_reason", "snapshot", "versions", "own", "last_seq", "updated_at")
 )
@@ -75,16 +76,16 @@ def write_fresh(
         for delivery in work.deliveries:
             take(connection, rows, delivery, work.row, work.record, around, care)
         if work.follow_up is not None:
-            rows.outbox.append(_follow_up_row(work, around))
+            rows.outbox.append(follow_up_row(work, around))
     rows.write(connection)
     step("effects_written")
     _write_records(connection, {work.record.key: work.record for work in works}.values(), around)
-    delivery_rows = [_delivery_row(delivery, work, around) for work in works for delivery in work.deliveries]
+    delivery_rows = [delivery_row(delivery, work, around) for work in works for delivery in work.deliveries]
     insert_rows(connection, deliveries, delivery_rows)
     held = [{"b_timer": work.hold_timer[0], "b_round": work.hold_timer[1]} for work in works if work.hold_timer]
     if held:
         connection.execute(_HOLD_TIMER, held)
-    marks = [_event_marks(work) for work in works]
+    marks = [event_marks(work) for work in works]
     update_rows(connection, events, "seq", marks, where=f"t.status = '{EventStatus.ACCEPTED}'")
     step("marked_done")
     written.deliveries = len(delivery_rows)
@@ -175,7 +176,8 @@ def _outcome_columns(delivery: DeliveryWork, around: Surroundings, *, name: str)
     return values
 
 
-def _delivery_row(delivery: DeliveryWork, work: EventWork, around: Surroundings) -> dict[str, Any]:
+def delivery_row(delivery: DeliveryWork, work: EventWork, around: Surroundings) -> dict[str, Any]:
+    """Return the row of a delivery that was just planned, and run if it could be."""
     row = work.row
     return {
         "event_seq": row.seq,
@@ -193,7 +195,8 @@ def _delivery_row(delivery: DeliveryWork, work: EventWork, around: Surroundings)
     }
 
 
-def _event_marks(work: EventWork) -> dict[str, Any]:
+def event_marks(work: EventWork) -> dict[str, Any]:
+    """Return what dispatch notes on an event's row."""
     return {
         "seq": work.row.seq,
         "status": (EventStatus.SKIPPED if work.skipped else EventStatus.DISPATCHED).value,
@@ -205,11 +208,12 @@ def _event_marks(work: EventWork) -> dict[str, Any]:
 
 
 def _write_records(connection: Connection, works: Any, around: Surroundings) -> None:
-    rows = [_record_row(work, around) for work in works if work.touched]
-    insert_rows(connection, records, rows, on_conflict=_REPLACE_RECORD)
+    rows = [record_row(work, around.now, around.now) for work in works if work.touched]
+    insert_rows(connection, records, rows, on_conflict=REPLACE_RECORD)
 
 
-def _record_row(work: RecordWork, around: Surroundings) -> dict[str, Any]:
+def record_row(work: RecordWork, created_at: datetime, updated_at: datetime) -> dict[str, Any]:
+    """Return a record's row; `created_at` counts only when the record is new."""
     source, kind, record_id = work.key
     return {
         "source": source,
@@ -221,12 +225,13 @@ def _record_row(work: RecordWork, around: Surroundings) -> dict[str, Any]:
         "versions": json.dumps(work.state.versions),
         "own": json.dumps(sorted(work.state.own)),
         "last_seq": work.last_seq,
-        "created_at": around.now,
-        "updated_at": around.now,
+        "created_at": created_at,
+        "updated_at": updated_at,
     }
 
 
-def _follow_up_row(work: EventWork, around: Surroundings) -> dict[str, Any]:
+def follow_up_row(work: EventWork, around: Surroundings) -> dict[str, Any]:
+    """Return the message of the event that the core itself emits after this one."""
     event = work.follow_up
     assert event is not None
     return {

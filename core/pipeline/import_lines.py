@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -160,24 +160,6 @@ class ImportFiles:
             hint = did_you_mean(shown, self.sources) if isinstance(shown, str) else ""
             raise ItemRejected(f'source: "{shown}" is no configured source.{hint}')
         return said
-
-
-class Feed:
-    """The lines that are still to come, some of them looked at already."""
-
-    def __init__(self, lines: Iterator[Line]) -> None:
-        self._lines = lines
-        self._seen: deque[Line] = deque()
-
-    def peek(self, count: int) -> list[Line]:
-        """Return the next lines, at most `count`, and leave them where they are."""
-        while len(self._seen) < count and (line := next(self._lines, None)) is not None:
-            self._seen.append(line)
-        return [self._seen[place] for place in range(min(count, len(self._seen)))]
-
-    def drop(self) -> None:
-        """Leave the next line behind."""
-        self._seen.popleft()
 
 
 def earliest(files: ImportFiles, otherwise: datetime) -> int:

@@ -62,7 +62,7 @@ def store(connection: Connection, items: Sequence[InboundItem], now: datetime) -
         # their order, and two that wait for each other cannot arise. The lock ends with the commit.
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s, 0)", (INBOX_LOCK,))
     result = Stored(ids=[event_id(item.source, item.dedupe_key) for item in items])
-    known = _known_hashes(connection, result.ids)
+    known = known_hashes(connection, result.ids)
     rows: list[dict[str, Any]] = []
     conflicts: list[dict[str, Any]] = []
     for item, identity in zip(items, result.ids, strict=True):
@@ -70,7 +70,7 @@ def store(connection: Connection, items: Sequence[InboundItem], now: datetime) -
         is_conflict = not is_new and known[identity] != item.body_hash
         if is_new:
             known[identity] = item.body_hash
-            rows.append(_row(item, identity, now))
+            rows.append(event_row(item, identity, now))
         elif is_conflict:
             conflicts.append({"event": identity, "digest": item.body_hash})
         result.is_new.append(is_new)
@@ -83,7 +83,8 @@ def store(connection: Connection, items: Sequence[InboundItem], now: datetime) -
     return result
 
 
-def _known_hashes(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
+def known_hashes(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
+    """Return the digests of the bodies of those ids that were accepted before, be the event still kept or not."""
     known = dict(in_list(connection, "SELECT id, body_hash FROM events WHERE id", ids))
     if len(known) < len(ids):
         missing = [identity for identity in ids if identity not in known]
@@ -91,7 +92,8 @@ def _known_hashes(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
     return known
 
 
-def _row(item: InboundItem, identity: str, now: datetime) -> dict[str, Any]:
+def event_row(item: InboundItem, identity: str, now: datetime) -> dict[str, Any]:
+    """Return the row of an event, or of a rejected item, accepted at `now` under the id `identity`."""
     row: dict[str, Any] = {
         "id": identity,
         "source": item.source,

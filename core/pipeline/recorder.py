@@ -54,8 +54,7 @@ class Rows:
 
     def write(self, connection: Connection) -> None:
         """Write everything in as few statements as there are tables."""
-        if self.writes:
-            apply_writes(connection, self.tables, self.writes)
+        self.write_plugin_rows(connection)
         insert_rows(connection, decisions, self.decisions)
         insert_rows(connection, record_updates, self.updates)
         insert_rows(connection, timers, list(self.timers.values()), on_conflict=_REPLACE_TIMER)
@@ -64,6 +63,29 @@ class Rows:
         insert_rows(connection, outbox, self.outbox)
         insert_rows(connection, outbox, self.notices)
         insert_rows(connection, links, self.links)
+
+    def write_plugin_rows(self, connection: Connection) -> None:
+        """Write the plugins' own rows only, once."""
+        if self.writes:
+            apply_writes(connection, self.tables, self.writes)
+            self.writes = []
+
+    def add(self, staged: Rows) -> None:
+        """Take over the rows of a later delivery."""
+        self.decisions += staged.decisions
+        self.outbox += staged.outbox
+        self.notices += staged.notices
+        self.links += staged.links
+        self.has_messages |= bool(staged.notices)
+        self.updates += staged.updates
+        for identity in staged.cancelled_timers:
+            self.timers.pop(identity, None)
+            self.cancelled_timers[identity] = None
+        for identity, row in staged.timers.items():
+            self.cancelled_timers.pop(identity, None)
+            self.timers[identity] = row
+        self.writes += staged.writes
+        self.tables |= staged.tables
 
 
 _QUIET = "a replay sends nothing outward unless asked"
@@ -119,20 +141,8 @@ def gather(rows: Rows, about: About, record: RecordWork) -> None:
             _stage(staged, about, key, effect)
     if state is not record.state:
         record.state, record.touched = state, True
-    rows.decisions += staged.decisions
-    rows.outbox += staged.outbox
-    rows.notices += staged.notices
-    rows.links += staged.links
-    rows.has_messages |= bool(staged.notices)
-    rows.updates += staged.updates
-    for identity in staged.cancelled_timers:
-        rows.timers.pop(identity, None)
-        rows.cancelled_timers[identity] = None
-    for identity, row in staged.timers.items():
-        rows.cancelled_timers.pop(identity, None)
-        rows.timers[identity] = row
-    rows.writes += outcome.writes
-    rows.tables |= outcome.tables
+    staged.writes, staged.tables = outcome.writes, dict(outcome.tables)
+    rows.add(staged)
 
 
 def _stage(staged: Rows, about: About, key: str, effect: Effect) -> None:

@@ -54,10 +54,11 @@ def find_follow_ups(connection: Connection, now: datetime, *, limit: int = 200) 
     if connection.dialect.name == "postgresql":
         statement = statement.with_for_update(skip_locked=True)
     rows = connection.execute(statement).fetchall()
-    return FollowUps([_event(row) for row in rows], [row.seq for row in rows])
+    return FollowUps([follow_up_event(row) for row in rows], [row.seq for row in rows])
 
 
-def _event(row: Any) -> InboundEvent:
+def follow_up_event(row: Any) -> InboundEvent:
+    """Return the event that a message to the inbox carries."""
     body = json.loads(row.body)
     return InboundEvent(
         source=row.source,

@@ -60,7 +60,7 @@ def find_due(connection: Connection, configuration: Configuration, now: datetime
     for row in connection.execute(statement).fetchall():
         is_on = configuration.is_enabled(row.unit, row.plugin)
         if is_on:
-            accepted.append(_event(row, now))
+            accepted.append(due_event(row, now))
         marks.append(
             {
                 "b_timer": row.id,
@@ -72,7 +72,8 @@ def find_due(connection: Connection, configuration: Configuration, now: datetime
     return DueTimers(accepted, marks)
 
 
-def _event(row: Any, now: datetime) -> InboundEvent:
+def due_event(row: Any, now: datetime) -> InboundEvent:
+    """Return the event of a timer that fires at `now`."""
     return InboundEvent(
         source=row.source,
         type="timer.due",
