@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.host.hookspecs import Effects, hookimpl
 from core.model.calendar import Calendar, Day
+from core.model.choices import OneOf
 from core.model.context import Context, Log, PluginSession, Records, Unit
 from core.model.effects import (
     CancelTimer,
@@ -120,6 +121,7 @@ __all__ = [
     "NotAllowed",
     "NotFound",
     "Notify",
+    "OneOf",
     "Order",
     "OutriggerError",
     "People",

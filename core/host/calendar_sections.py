@@ -16,7 +16,8 @@ from zoneinfo import available_timezones
 import marshmallow as ma
 
 from core.host.calendar_overlays import Overlay, read_day, read_overlay
-from core.host.faults import Faults, key_faults
+from core.host.every_fault import load_table
+from core.host.faults import Faults
 from core.model.errors import did_you_mean
 from core.model.schemas import canonical_json
 from core.time.built_in import BUILT_IN, DEFAULT_ZONE, ELAPSED
@@ -100,6 +101,7 @@ class _Checker:
         self._overlays = overlays
         self._done: dict[str, dict[str, Any]] = {}
         self._open: list[str] = []
+        self._lost: dict[str, set[str]] = {}  # keys left out of a calendar for their faults
 
     def all(self) -> dict[str, Any]:
         if not isinstance(self._tables, Mapping):
@@ -153,14 +155,11 @@ class _Checker:
         if not isinstance(table, Mapping):
             self._faults.add(self._place(where), f"must be a table: [{where}]")
             return None
-        schema = CalendarSchema()
-        try:
-            loaded: dict[str, Any] = schema.load(dict(table))
-        except ma.ValidationError as error:
-            for path, message, key in key_faults(error.messages, known=list(schema.fields)):
-                self._faults.add(self._place(f"{where}.{path}" if path else where, f"{where}.{key}"), message)
-            return None
-        return loaded
+        loaded = load_table(CalendarSchema(), dict(table))
+        for path, message, key in loaded.faults:
+            self._faults.add(self._place(f"{where}.{path}" if path else where, f"{where}.{key}"), message)
+        self._lost[where] = {key.partition(".")[0] for _, _, key in loaded.faults}
+        return None if loaded.value is None else dict(loaded.value)
 
     def _base(self, slug: str, table: Mapping[str, Any], where: str) -> dict[str, Any] | None:
         """Return the calendar this one starts from, empty when from none; None when there is no telling."""
@@ -195,6 +194,8 @@ class _Checker:
 
     def _holidays(self, table: Mapping[str, Any], base: Mapping[str, Any], where: str) -> str:
         place: str | None = table.get("holidays", base.get("holidays"))
+        if place is None and "holidays" in self._lost.get(where, ()):
+            return "none"
         if place is None:
             message = 'needs `holidays`: a country such as "CN", a part of one such as "DE-BY", or "none"'
             self._faults.add(self._place(where), message)
@@ -221,7 +222,7 @@ class _Checker:
             if twice:
                 self._faults.add(self._place(path), f"the hours of {', '.join(twice)} are told twice")
             week |= dict.fromkeys(names, self._shifts(texts, path))
-        if not any((given or {}).values()):
+        if not any((given or {}).values()) and "hours" not in self._lost.get(where, ()):
             self._faults.add(
                 self._place(f"{where}.hours" if given else where),
                 'has no working hours; give `hours`, such as { mon-fri = ["09:00-12:00", "13:00-18:00"] }, '

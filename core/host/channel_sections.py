@@ -14,9 +14,11 @@ from typing import Any
 
 import marshmallow as ma
 
-from core.host.faults import Faults, key_faults
+from core.host.every_fault import load_table
+from core.host.faults import Faults
 from core.host.field_checks import secret_reference, web_address
 from core.host.settings import ChannelSettings
+from core.model.choices import OneOf
 from core.model.errors import did_you_mean
 
 LANGUAGES = ("zh", "en")
@@ -63,7 +65,7 @@ class ChannelSchema(ma.Schema):
     """The keys every channel has."""
 
     kind = ma.fields.String(required=True)
-    language = ma.fields.String(load_default=None, validate=ma.validate.OneOf(LANGUAGES))
+    language = ma.fields.String(load_default=None, validate=OneOf(LANGUAGES))
     fallback = ma.fields.Boolean(load_default=False, truthy={True}, falsy={False})
     links = ma.fields.Boolean(truthy={True}, falsy={False})  # whether messages with a link for one person may go here
     rate = Rate()
@@ -76,7 +78,7 @@ class SmtpSchema(ChannelSchema):
     rate = Rate(load_default=[60, 60.0])
     host = ma.fields.String(required=True, validate=_host)
     port = ma.fields.Integer(strict=True, load_default=None, validate=ma.validate.Range(1, 65535))
-    security = ma.fields.String(load_default="starttls", validate=ma.validate.OneOf(("starttls", "tls", "none")))
+    security = ma.fields.String(load_default="starttls", validate=OneOf(("starttls", "tls", "none")))
     username = _text(load_default=None)
     password = ma.fields.String(load_default=None, validate=secret_reference)
     sender = ma.fields.String(required=True, validate=_mailbox)
@@ -105,7 +107,7 @@ class WecomBotSchema(ChannelSchema):
     rate = Rate(load_default=[20, 60.0])
     url = ma.fields.String(required=True, validate=secret_reference)
     mention = ma.fields.Boolean(load_default=True, truthy={True}, falsy={False})
-    format = ma.fields.String(load_default="markdown", validate=ma.validate.OneOf(("markdown", "text")))
+    format = ma.fields.String(load_default="markdown", validate=OneOf(("markdown", "text")))
 
 
 class WebhookSchema(ChannelSchema):
@@ -157,14 +159,13 @@ def _load(table: Mapping[str, Any], where: str, faults: Faults, place: Callable[
         faults.add(place(f"{where}.kind"), f"{said}.{near} Known: {', '.join(SCHEMAS)}.")
         return {}
     schema = schema_class()
-    try:
-        loaded: dict[str, Any] = schema.load(table)
-    except ma.ValidationError as error:
-        for path, message, key in key_faults(error.messages, known=schema.fields):
-            faults.add(place(f"{where}.{path}" if path else where, f"{where}.{key}"), message)
+    loaded = load_table(schema, table)
+    for path, message, key in loaded.faults:
+        faults.add(place(f"{where}.{path}" if path else where, f"{where}.{key}"), message)
+    if loaded.faults:
         return {}
-    options = {key: value for key, value in loaded.items() if key not in _COMMON}
-    return {**{key: loaded[key] for key in _COMMON}, "options": options}
+    options = {key: value for key, value in loaded.value.items() if key not in _COMMON}
+    return {**{key: loaded.value[key] for key in _COMMON}, "options": options}
 
 
 def _check_plain(host: str, document: Mapping[str, Any], faults: Faults, where: str) -> None:

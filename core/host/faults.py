@@ -44,7 +44,7 @@ def key_faults(messages: Any, *, known: Iterable[str] = ()) -> Iterator[tuple[st
     fault at the key itself, so place and key differ for unknown keys alone.
     """
     names = list(known)
-    for path, message in _flatten(messages, ()):
+    for path, message in flatten(messages):
         if message == UNKNOWN_KEY and path:
             table = ".".join(path[:-1])
             prefix = f"{table}." if table else ""
@@ -54,14 +54,15 @@ def key_faults(messages: Any, *, known: Iterable[str] = ()) -> Iterator[tuple[st
             yield ".".join(path), message, ".".join(path)
 
 
-def _flatten(messages: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+def flatten(messages: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield (path, message) for every fault in marshmallow's `messages`."""
     if isinstance(messages, Mapping):
         for key, inner in messages.items():
             # marshmallow puts the faults of a Dict's members below `key` and `value`, of a schema below `_schema`.
             hidden = key == "_schema" or (key in ("key", "value") and isinstance(inner, list) and path)
-            yield from _flatten(inner, path if hidden else (*path, str(key)))
+            yield from flatten(inner, path if hidden else (*path, str(key)))
     elif isinstance(messages, list):
         for inner in messages:
-            yield from _flatten(inner, path)
+            yield from flatten(inner, path)
     else:
         yield path, str(messages)

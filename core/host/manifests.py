@@ -14,6 +14,7 @@ import marshmallow as ma
 
 from core.host.faults import Faults, key_faults
 from core.host.plugin import Manifest
+from core.model.choices import OneOf
 from core.model.effects import EFFECTS
 from core.model.errors import PluginRefused, did_you_mean
 
@@ -55,7 +56,7 @@ class ManifestSchema(ma.Schema):
     owner = ma.fields.String(required=True)
     api = ma.fields.String(required=True)
     effects = ma.fields.List(ma.fields.String(), required=True, validate=_effect_names)
-    tier = ma.fields.String(load_default="bronze", validate=ma.validate.OneOf(TIERS))
+    tier = ma.fields.String(load_default="bronze", validate=OneOf(TIERS))
     default_enabled = ma.fields.Boolean(load_default=False, truthy={True}, falsy={False})
 
 

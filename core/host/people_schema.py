@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import marshmallow as ma
 
+from core.model.choices import OneOf
 from core.model.people import ALL_UNITS
 
 LANGUAGES = ("zh", "en")
@@ -79,7 +80,7 @@ class RoleSchema(ma.Schema):
     """The keys of [roles.<slug>]."""
 
     title = Title(load_default=dict)
-    scope = ma.fields.String(load_default="unit", validate=ma.validate.OneOf(SCOPES))
+    scope = ma.fields.String(load_default="unit", validate=OneOf(SCOPES))
     fallback = line()
 
 
@@ -145,7 +146,7 @@ class PersonSchema(Ordered):
     email = ma.fields.Email(load_default=None)
     phone = line()
     wecom = line()
-    language = ma.fields.String(load_default=LANGUAGES[0], validate=ma.validate.OneOf(LANGUAGES))
+    language = ma.fields.String(load_default=LANGUAGES[0], validate=OneOf(LANGUAGES))
     units = Units(load_default=list)
     roles = Grants(load_default=list)
     grids = Words(load_default=list)

@@ -12,7 +12,8 @@ from typing import Any
 
 import marshmallow as ma
 
-from core.host.faults import Faults, key_faults
+from core.host.every_fault import load_table
+from core.host.faults import Faults
 from core.host.people_schema import AbsenceSchema, GrantSchema, PersonSchema, RoleSchema
 from core.model.errors import did_you_mean
 from core.model.people import ALL_UNITS
@@ -71,6 +72,7 @@ class _Checker:
         self.faults: list[tuple[str, str, str]] = []
         self.people: dict[str, dict[str, Any]] = {}
         self.roles: dict[str, dict[str, Any]] = {}
+        self._missing: dict[str, tuple[str, ...]] = {}  # what tables with faults lack, now that these are left out
 
     def check(self) -> _Checker:
         """Check the tables, then the names they use, and once those are right what goes round or is missing."""
@@ -86,13 +88,15 @@ class _Checker:
             directory = Directory.from_json(self.people, self.roles)
             self._check_circles(directory)
             self._check_roles_are_held(directory)
+        self.roles = {slug: {} if f"roles.{slug}" in self._missing else role for slug, role in self.roles.items()}
+        self.people = {slug: {} if f"people.{slug}" in self._missing else item for slug, item in self.people.items()}
         return self
 
     def _fault(self, path: str, message: str, key: str = "") -> None:
         self.faults.append((path, key or path, message))
 
     def _tables(self, section: str, schema: ma.Schema) -> dict[str, dict[str, Any]]:
-        """Return the section's tables as the schema loads them; one with faults is left empty."""
+        """Return the section's tables as the schema loads them; of one with faults what of it is sound."""
         tables = self._document.get(section, {})
         if not isinstance(tables, Mapping):
             self._fault(section, f"must be a table: [{section}.<name>]")
@@ -110,18 +114,19 @@ class _Checker:
         return found
 
     def _load(self, schema: ma.Schema, table: Mapping[str, Any], where: str) -> dict[str, Any]:
-        try:
-            loaded: dict[str, Any] = schema.load(table)
-        except ma.ValidationError as error:
-            known = [*schema.fields]
-            for key, inner in _LISTS.items():
-                items = table.get(key)
-                for index in range(len(items) if isinstance(items, list) else 1):
-                    known += [f"{key}.{index}.{name}" for name in inner.fields]
-            for path, message, key in key_faults(error.messages, known=known):
-                self._fault(f"{where}.{path}" if path else where, message, f"{where}.{key}")
+        known = []
+        for key, inner in _LISTS.items():
+            items = table.get(key)
+            for index in range(len(items) if isinstance(items, list) else 1):
+                known += [f"{key}.{index}.{name}" for name in inner.fields]
+        loaded = load_table(schema, table, known=known)
+        for path, message, key in loaded.faults:
+            self._fault(f"{where}.{path}" if path else where, message, f"{where}.{key}")
+        if loaded.value is None:
             return {}
-        return loaded
+        if loaded.faults:
+            self._missing[where] = loaded.missing
+        return dict.fromkeys(loaded.missing) | dict(loaded.value)
 
     def _check_person(self, where: str, slug: str, person: dict[str, Any]) -> None:
         self._check_names(f"{where}.units", person["units"], [*self._units, ALL_UNITS], "unit")
@@ -144,7 +149,7 @@ class _Checker:
         own = grant["units"]
         self._check_names(f"{at}.units", own or [], [*self._units, ALL_UNITS], "unit")
         role = self.roles.get(grant["role"])
-        if not role:
+        if not role or self._lacks(f"roles.{grant['role']}", "scope") or self._lacks(f"people.{slug}", "units"):
             return
         if role["scope"] == "company":
             if own is not None:
@@ -158,6 +163,10 @@ class _Checker:
                 f"{grant['role']} is held in units, and none is named: give {slug} its `units`, or write "
                 f'{{ role = "{grant["role"]}", units = ["…"] }}',
             )
+
+    def _lacks(self, where: str, key: str) -> bool:
+        """Whether a table's key was left out for its faults, so that nothing can be said of it."""
+        return key in self._missing.get(where, ())
 
     def _check_names(self, path: str, names: Collection[str | None], known: Collection[str], noun: str) -> None:
         for name in names:

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
-import marshmallow as ma
-
-from core.host.faults import Faults, key_faults, unknown_key
+from core.host.every_fault import load_every_fault
+from core.host.faults import Faults, unknown_key
 from core.host.plugin import Manifest, Plugin
 from core.host.plugin_schema import plain
 from core.host.toml_document import dotted
@@ -182,23 +181,23 @@ class PluginSections:
         self, plugin: Plugin, given: dict[str, Any], places: dict[Path, Path], *, is_needed: bool
     ) -> dict[str, Any] | None:
         """Return the effective values, or None when the settings do not load; their faults are then noted."""
-        if plugin.load_config is None:
+        load = plugin.load_config
+        if load is None:
             return given  # a plugin that cannot be loaded keeps its settings unchecked, and does not run
         try:
             with checking_names(self._check_name):
-                config = plugin.load_config(given)
-        except ma.ValidationError as error:
-            if is_needed:
-                for where, message, key in key_faults(error.messages, known=plugin.config_keys):
-                    self._note(_section(plugin.name, key, places), where, message, key)
-            return None
+                loaded = load_every_fault(lambda rest, missing: load(rest), given, known=plugin.config_keys)
         except Exception as error:
             # A schema that fails on these values is the plugin's fault, but the settings cannot be used all the same.
             if is_needed:
                 message = f"the plugin cannot read its settings: {type(error).__name__}: {error}"
                 self._note(_section(plugin.name, "", places), "", message, "")
             return None
-        return effective(plain(config), given)
+        if loaded.faults:
+            for where, message, key in loaded.faults if is_needed else ():
+                self._note(_section(plugin.name, key, places), where, message, key)
+            return None
+        return effective(plain(loaded.value), given)
 
     def _note(self, section: str, where: str, message: str, key: str) -> None:
         path = f"{section}.{where}" if where else section

@@ -12,7 +12,8 @@ from typing import Any
 
 import marshmallow as ma
 
-from core.host.faults import Faults, key_faults
+from core.host.every_fault import load_table
+from core.host.faults import Faults
 from core.host.field_checks import secret_reference, web_address
 from core.host.settings import DispatchSettings, SourceSettings
 from core.host.unit_schema import UnitSchema
@@ -93,6 +94,7 @@ class SectionChecker:
     ) -> None:
         """`with_header` are the units that have a header of their own, such as [units.packaging]."""
         self._with_header = with_header
+        self._in_part: set[str] = set()  # the tables of which only a part is sound
         self._document = document
         self._faults = faults
         self._place = place
@@ -145,12 +147,14 @@ class SectionChecker:
         sources = {}
         for slug, table in self._tables("sources"):
             where = f"sources.{slug}"
-            source = sources[slug] = self._load(SourceSchema(), table, where)
-            if not source:
+            sources[slug] = source = self._load(SourceSchema(), table, where)
+            unit = source.get("unit", BY_RULE)
+            if unit not in known_units:
+                self._faults.add(
+                    self._place(f"{where}.unit"), f'there is no unit "{unit}".{did_you_mean(unit, known_units)}'
+                )
+            if where in self._in_part:
                 continue
-            if source["unit"] not in known_units:
-                message = f'there is no unit "{source["unit"]}".{did_you_mean(source["unit"], known_units)}'
-                self._faults.add(self._place(f"{where}.unit"), message)
             for fault in check_source(source_settings(slug, source)):
                 self._faults.add(self._place(f"{where}.{fault['path']}"), fault["message"])
         return sources
@@ -176,11 +180,10 @@ class SectionChecker:
                 yield slug, table
 
     def _load(self, schema: ma.Schema, table: Any, where: str, also: Sequence[str] = ()) -> dict[str, Any]:
-        """Return the loaded table, or an empty one when it has faults; `also` are keys checked elsewhere."""
-        try:
-            loaded: dict[str, Any] = schema.load(table)
-        except ma.ValidationError as error:
-            for path, message, key in key_faults(error.messages, known=[*schema.fields, *also]):
-                self._faults.add(self._place(f"{where}.{path}" if path else where, f"{where}.{key}"), message)
-            return {}
-        return loaded
+        """Return the loaded table, or what of it is sound; `also` are keys checked elsewhere."""
+        loaded = load_table(schema, table, known=also)
+        for path, message, key in loaded.faults:
+            self._faults.add(self._place(f"{where}.{path}" if path else where, f"{where}.{key}"), message)
+        if loaded.faults:
+            self._in_part.add(where)
+        return loaded.value or {}

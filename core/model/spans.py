@@ -33,6 +33,7 @@ _CHINESE: dict[SpanUnit, str] = {"second": "秒", "minute": "分钟", "hour": "�
 _SHAPE = re.compile(
     r"(\d{1,12}(?:\.\d{1,6})?)\s*个?\s*(working(?=\s)|工作)?\s*([a-z]+|[\u4e00-\u9fff]+)", re.IGNORECASE
 )
+_THREE_WORDS = re.compile(r"[\d.]+\s*([a-z]+)\s+[a-z]+", re.IGNORECASE)
 _EXAMPLES = '"15m", "24h", "3 days", "8 working hours", "2 working days" or "8 个工作小时"'
 
 
@@ -82,7 +83,9 @@ def parse_span(value: object) -> Span:
         return _checked(float(value), "second", working=False)
     match = _SHAPE.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f"Not a span of time, such as {_EXAMPLES}.")
+        misspelt = _THREE_WORDS.fullmatch(value.strip()) if isinstance(value, str) else None
+        near = did_you_mean(misspelt[1].lower(), ["working"]) if misspelt else ""
+        raise ValueError(f"Not a span of time, such as {_EXAMPLES}.{near}")
     number, working, word = match.groups()
     unit = _WORDS.get(word.lower())
     if unit is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import marshmallow as ma
 
-from core.api import Who
+from core.api import OneOf, Who
 
 from .rules import COMPLAINT, LOST_DEAL, WON_DEAL
 
@@ -33,7 +33,7 @@ class ConfigSchema(ma.Schema):
     """Checks the settings; the descriptions are what `outrigger plugins show` prints."""
 
     capture = ma.fields.List(
-        ma.fields.String(validate=ma.validate.OneOf(KINDS)),
+        ma.fields.String(validate=OneOf(KINDS)),
         load_default=KINDS,
         metadata={"description": "Kinds of cases to draft: complaint, won_deal, lost_deal."},
     )
@@ -44,7 +44,7 @@ class ConfigSchema(ma.Schema):
         metadata={"description": "Look for similar published cases when a complaint opens."},
     )
     suggest_from = ma.fields.String(
-        validate=ma.validate.OneOf(("own", "all")),
+        validate=OneOf(("own", "all")),
         load_default="own",
         metadata={"description": "Suggest cases of the complaint's own unit, or of all units."},
     )
@@ -65,7 +65,7 @@ class ConfigSchema(ma.Schema):
         metadata={"description": "Likeness of two texts from which they are linked as possible duplicates."},
     )
     language = ma.fields.String(
-        validate=ma.validate.OneOf(("auto", "zh", "en")),
+        validate=OneOf(("auto", "zh", "en")),
         load_default="auto",
         metadata={"description": "Language of the titles the plugin writes; auto follows the record's text."},
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 import marshmallow as ma
 
+from core.api import OneOf
 from plugins.lead_scoring.facts import plain, record_fields
 from plugins.lead_scoring.rule_schema import OPTION_KEYS, TEST_KEYS, RuleSchema
 from plugins.lead_scoring.settings import (
@@ -118,7 +119,7 @@ class ConfigSchema(Strict):
     """All settings; what is not given is as in the built-in rules."""
 
     start_from = ma.fields.String(
-        validate=ma.validate.OneOf(STARTS),
+        validate=OneOf(STARTS),
         metadata={"description": "the built-in rules to start from: aluminium, or nothing for your own only"},
     )
     base = whole(0, 100, "what every lead starts with")

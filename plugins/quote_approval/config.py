@@ -12,7 +12,7 @@ from typing import Any
 
 import marshmallow as ma
 
-from core.api import SpanField, Who
+from core.api import OneOf, SpanField, Who
 
 from .checks import FIELDS
 from .fields import Number, Strict, Switch, Whole, names
@@ -47,7 +47,7 @@ class RungSchema(Strict):
     """One rung of the ladder."""
 
     after = SpanField(required=True)
-    to = ma.fields.String(required=True, validate=ma.validate.OneOf(("approver", "manager", "fallback")))
+    to = ma.fields.String(required=True, validate=OneOf(("approver", "manager", "fallback")))
 
     @ma.post_load
     def _build(self, data: dict[str, Any], **_: Any) -> Rung:

@@ -8,7 +8,7 @@ from typing import Any
 
 import marshmallow as ma
 
-from core.api import WhoList
+from core.api import OneOf, WhoList
 
 from .fields import NAME, Number, Strict, Switch, Whole, names
 from .gaps import DOMAIN, TooEntangled, check_table
@@ -47,7 +47,7 @@ class LevelSchema(Strict):
     """One level: whom to ask at once, and how many must agree."""
 
     who = WhoList(words=(REVIEWER,), required=True, validate=ma.validate.Length(1, 10))
-    mode = ma.fields.String(validate=ma.validate.OneOf(("all", "any")), load_default="all")
+    mode = ma.fields.String(validate=OneOf(("all", "any")), load_default="all")
     min_approvers = Whole(1, 10)
 
     @ma.validates_schema
@@ -79,7 +79,7 @@ class RuleSchema(Strict):
     margin = ma.fields.Nested(RangeSchema)
     payment_days = ma.fields.Nested(RangeSchema)
     lead_time_days = ma.fields.Nested(RangeSchema)
-    outcome = ma.fields.String(validate=ma.validate.OneOf(("approve", "ask")))
+    outcome = ma.fields.String(validate=OneOf(("approve", "ask")))
     levels = ma.fields.List(ma.fields.Nested(LevelSchema), validate=ma.validate.Length(max=6))
     reason = ma.fields.String(required=True, validate=ma.validate.Length(1, 300))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import marshmallow as ma
 
-from core.api import SpanField, Who, WhoList, did_you_mean, parse_span
+from core.api import OneOf, SpanField, Who, WhoList, did_you_mean, parse_span
 
 from .facts import RECORDS, TEXTS, fact_names, is_fact
 from .settings import CONTINUE, NEW_ROUND, Config, config_of, warn_of
@@ -20,6 +20,9 @@ __all__ = ["Config", "ConfigSchema"]
 
 OWNER = "owner"
 """Stands for the record's owner; `manager_of:owner` for the owner's manager."""
+
+_NEEDED = {"clocks": "record", "policies": "clock"}
+"""What a clock or policy of one's own must say."""
 
 EMITTED = ("warned", "breached", "escalated", "met", "missed", "withdrawn")
 
@@ -71,7 +74,7 @@ class ClockSchema(Strict):
     stop = _triggers("what fulfils it")
     cancel = _triggers("what makes it pointless")
     restart = _triggers("what starts it again after it ended")
-    restart_as = ma.fields.String(load_default=NEW_ROUND, validate=ma.validate.OneOf((NEW_ROUND, CONTINUE)))
+    restart_as = ma.fields.String(load_default=NEW_ROUND, validate=OneOf((NEW_ROUND, CONTINUE)))
     pause = _condition("while this holds, time does not count")
 
     @ma.validates_schema
@@ -138,7 +141,7 @@ class ConfigSchema(Strict):
 
     start_from = ma.fields.String(
         load_default="manufacturer",
-        validate=ma.validate.OneOf(("manufacturer", "nothing")),
+        validate=OneOf(("manufacturer", "nothing")),
         metadata={"description": "the built-in clocks to start from: manufacturer, or nothing for your own only"},
     )
     clocks = Table(ClockSchema, load_default=dict, metadata={"description": "what is measured, each under a name"})
@@ -148,7 +151,7 @@ class ConfigSchema(Strict):
         metadata={"description": "people are not told of what came to pass longer ago than this; it is only recorded"}
     )
     emit = ma.fields.List(
-        ma.fields.String(validate=ma.validate.OneOf(EMITTED)),
+        ma.fields.String(validate=OneOf(EMITTED)),
         metadata={"description": "what also becomes an event sla_escalation.<name> for other plugins"},
     )
     flag_breaches = ma.fields.Boolean(
@@ -163,6 +166,8 @@ class ConfigSchema(Strict):
         defaults = built_in()
         if data.get("start_from") == "nothing":
             defaults = {**defaults, "clocks": {}, "policies": {}}
+        for section, needed in _NEEDED.items():
+            _refuse_misspelt(section, needed, data.get(section), defaults[section])
         return _merged(defaults, data)
 
     @ma.validates_schema
@@ -184,6 +189,19 @@ class ConfigSchema(Strict):
     @ma.post_load
     def _build(self, data: dict[str, Any], **_: Any) -> Config:
         return config_of(data)
+
+
+def _refuse_misspelt(section: str, needed: str, given: Any, known: Mapping[str, Any]) -> None:
+    """Refuse a table that is most likely meant to change a built-in one, and names none."""
+    if not isinstance(given, Mapping):
+        return
+    noun, faults = section.removesuffix("s").replace("policie", "policy"), {}
+    for name, table in given.items():
+        if name not in known and isinstance(table, Mapping) and needed not in table:
+            near = did_you_mean(str(name), known)
+            faults[name] = [f'There is no {noun} "{name}".{near} A {noun} of your own needs `{needed}`.']
+    if faults:
+        raise ma.ValidationError({section: faults})
 
 
 @cache

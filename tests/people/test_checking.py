@@ -253,7 +253,7 @@ def test_every_fault_is_told_at_once() -> None:
         .replace("name = ", "nam = ", 1)
     )
     assert {path for path, _ in checked(text)[1]} == {
-        "people.zhang_wei", "people.zhang_wei.name", "people.wang_fang.language",
+        "people.zhang_wei", "people.zhang_wei.name", "people.zhang_wei.channels", "people.wang_fang.language",
     }  # fmt: skip
     assert {path for path, _ in checked(text.replace("nam = ", "name = "))[1]} == {
         "people.zhang_wei.channels", "people.wang_fang.language",
