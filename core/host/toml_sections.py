@@ -35,7 +35,8 @@ def edit_sections(
     """
     sections = _split(text)
     places = {header: number for number, (header, _) in enumerate(sections)}
-    texts = [section for _, section in sections]
+    parts = [_without_tail(section, is_top=header == ()) for header, section in sections]
+    texts = [own for own, _ in parts]
     appended = []
     for path, value in changes.items():
         for depth in range(len(path) - 1, -1, -1):
@@ -46,13 +47,14 @@ def edit_sections(
                 edited = remove(texts[number], path) if value is None else put(texts[number], path, value)
             except CANNOT:
                 continue
-            texts[number] = edited
+            ends = texts[number].endswith("\n") and not edited.endswith("\n")
+            texts[number] = edited + "\n" if ends else edited
             break
         else:
             if value is None:
                 return None
             appended.append(path)
-    made = "".join(texts)
+    made = "".join(own + tail for own, (_, tail) in zip(texts, parts, strict=True))
     try:
         for path in appended:
             made = append(made, path, changes[path])
@@ -74,6 +76,22 @@ def _split(text: str) -> list[tuple[Path | None, str]]:
                 found.append((header, []))
         found[-1][1].append(line)
     return [(header, "".join(lines)) for header, lines in found]
+
+
+def _without_tail(section: str, *, is_top: bool) -> tuple[str, str]:
+    """Split off the blank lines and comments at a section's end: they stand above what comes next, and belong to it.
+
+    Comments right below the last key, with a blank line behind them, are the section's own.
+    """
+    lines = section.splitlines(keepends=True)
+    end = len(lines)
+    while end > 0 and (not lines[end - 1].strip() or lines[end - 1].lstrip().startswith("#")):
+        end -= 1
+    if is_top or not end:
+        return section, ""
+    while any(not line.strip() for line in lines[end:]) and lines[end].strip():
+        end += 1
+    return "".join(lines[:end]), "".join(lines[end:])
 
 
 def header_of(line: str) -> Path | None:

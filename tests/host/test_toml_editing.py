@@ -252,3 +252,44 @@ def test_a_file_that_is_changed_keeps_its_mode_and_a_link_stays_one(tmp_path: Pa
     write_text(link, "a = 2\n")
     assert link.is_symlink() and file.read_text(encoding="utf-8") == "a = 2\n"
     assert (file.stat().st_uid, file.stat().st_gid, file.stat().st_mode & 0o777) == (*owner, 0o640)
+
+
+@strategies.composite
+def files_of_people(draw: Any) -> list[tuple[str, list[str], list[str]]]:
+    """Sections as people write them: a header, its keys, and the blank lines and comments above the next header."""
+    sections = []
+    for number in range(draw(strategies.integers(1, 4))):
+        keys = [f"k{index} = {index}" for index in range(draw(strategies.integers(0, 3)))]
+        above = draw(strategies.lists(strategies.sampled_from(["", "# ---- what comes next", "# 下一节"]), max_size=4))
+        sections.append((f"[units.u{number}]", keys, above))
+    return sections
+
+
+def lines_of(sections: list[tuple[str, list[str], list[str]]]) -> list[str]:
+    return ["# The company's file.", "", *(line for head, keys, above in sections for line in (head, *keys, *above))]
+
+
+@given(files_of_people(), strategies.data())
+@settings(max_examples=200)
+def test_a_switch_changes_one_line_and_every_blank_line_and_comment_stays_in_its_place(
+    sections: list[tuple[str, list[str], list[str]]], data: Any
+) -> None:
+    text = "\n".join(lines_of(sections)) + "\n"
+    chosen = data.draw(strategies.integers(0, len(sections) - 1))
+    _, keys, above = sections[chosen]
+    what = data.draw(strategies.sampled_from(["add", "replace", "remove"] if keys else ["add"]))
+    place = data.draw(strategies.integers(0, len(keys) - 1)) if what != "add" else len(keys)
+    edited = edit(text, {("units", f"u{chosen}", f"k{place}"): None if what == "remove" else 99}, "plugins.toml")
+    if what == "add":
+        own = next((number for number, line in enumerate(above) if not line), 0)  # comments that a blank line ends
+        allowed = [[*keys, *above[:count], f"k{place} = 99", *above[count:]] for count in {0, own}]
+    elif what == "replace":
+        allowed = [[*keys[:place], f"k{place} = 99", *keys[place + 1 :], *above]]
+    else:
+        allowed = [[*keys[:place], *keys[place + 1 :], *above]]
+    wanted = []
+    for inner in allowed:
+        changed = [*sections]
+        changed[chosen] = (sections[chosen][0], inner, [])
+        wanted.append("\n".join(lines_of(changed)) + "\n")
+    assert edited in wanted
