@@ -34,6 +34,8 @@ after = "1 day"
 to = "manager"
 """
 
+IN_UNIT = "units.packaging.plugins."
+
 # What is written, what a person wrote instead, where that is told, and words that the message has.
 PLANTS = [
     ('scope = "company"', 'scope = "compny"', "roles.general_manager.scope", 'Did you mean "company"?'),
@@ -48,14 +50,14 @@ PLANTS = [
     ('unit = "open_data"', 'unit = "open_dat"', "sources.erp.unit", '"open_data"'),
     ('adapter = "generic"', 'adaptr = "generic"', "sources.servicedesk", "unknown key `adaptr`"),
     ('target = "24h"', 'target = "24 workng hours"',
-     "units.packaging.plugins.sla_escalation.config.policies.complaint_resolution.target", 'Did you mean "working"?'),
+     IN_UNIT + "sla_escalation.config.policies.complaint_resolution.target", 'Did you mean "working"?'),
     ('warn = ["50%"]', 'waarn = ["50%"]',
-     "units.packaging.plugins.sla_escalation.config.policies.complaint_resolution.waarn", '"warn"'),
+     IN_UNIT + "sla_escalation.config.policies.complaint_resolution.waarn", '"warn"'),
     ("policies.complaint_resolution]", "policies.complaint_resolutoin]",
-     "units.packaging.plugins.sla_escalation.config.policies.complaint_resolutoin", 'Did you mean "complaint_resolution"?'),
-    ("link_valid_hours = 24", "link_valid_hours = 2400", "units.packaging.plugins.quote_approval.config.link_valid_hours", "72"),
-    ('to = "manager"', 'to = "manger"', "units.packaging.plugins.quote_approval.config.ladder.0.to", 'Did you mean "manager"?'),
-    ('language = "auto"', 'language = "aut"', "units.packaging.plugins.case_capture.config.language", 'Did you mean "auto"?'),
+     IN_UNIT + "sla_escalation.config.policies.complaint_resolutoin", 'Did you mean "complaint_resolution"?'),
+    ("link_valid_hours = 24", "link_valid_hours = 2400", IN_UNIT + "quote_approval.config.link_valid_hours", "72"),
+    ('to = "manager"', 'to = "manger"', IN_UNIT + "quote_approval.config.ladder.0.to", 'Did you mean "manager"?'),
+    ('language = "auto"', 'language = "aut"', IN_UNIT + "case_capture.config.language", 'Did you mean "auto"?'),
 ]  # fmt: skip
 
 _ENVIRONMENT = Environment(database_url="sqlite:///unused.sqlite3", config_path=Path("plugins.toml"))
