@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from core.host.hookspecs import Effects, hookimpl
@@ -89,6 +90,27 @@ def page(template: str, *, status: int = 200, **values: Any) -> flask.Response:
     return pages.page(template, status=status, **values)
 
 
+def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Print rows under the names of their columns, for a plugin's commands; long values are cut."""
+    from core.cli import printing
+
+    printing.print_table(rows, columns)
+
+
+def print_fields(pairs: Iterable[tuple[str, Any]]) -> None:
+    """Print names and values below one another, for a plugin's commands; those without a value are left out."""
+    from core.cli import printing
+
+    printing.print_fields(pairs)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON, for the `--json` of a plugin's commands."""
+    from core.cli import printing
+
+    printing.print_json(value)
+
+
 __all__ = [
     "Activity",
     "Calendar",
@@ -154,6 +176,9 @@ __all__ = [
     "page",
     "page_blueprint",
     "parse_span",
+    "print_fields",
+    "print_json",
+    "print_table",
     "require",
     "use_link",
 ]

@@ -12,6 +12,7 @@ import click
 from core.cli.changing import change_and_lift
 from core.cli.output import done
 from core.cli.parts import person
+from core.cli.pending_tables import missing_tables, tables_note
 from core.cli.printing import command, print_fields, print_json, print_table, safe
 from core.cli.session import Session, plugin_name
 from core.host import versions
@@ -72,7 +73,7 @@ def apply_file(
         session.database, session.environment.config_path, session.surroundings(),
         clock=session.clock, by=by or person(), reason=reason, wins=wins,
     )  # fmt: skip
-    _tell(applied, as_json)
+    _tell(session, applied, as_json)
 
 
 @command(config, "show")
@@ -160,10 +161,10 @@ def roll_back(session: Session, number: int, reason: str, by: str | None, as_jso
         session.database, session.environment.config_path, session.surroundings(), number,
         clock=session.clock, by=by or person(), reason=reason,
     )  # fmt: skip
-    _tell(applied, as_json)
+    _tell(session, applied, as_json)
 
 
-def _tell(applied: Applied, as_json: bool) -> None:
+def _tell(session: Session, applied: Applied, as_json: bool) -> None:
     if not applied.is_new:
         text = f"Version {applied.number} says this already; nothing changed."
         if applied.written_back:
@@ -174,9 +175,12 @@ def _tell(applied: Applied, as_json: bool) -> None:
         text += f" The file was not changed: {applied.not_written}."
     if applied.absent:
         text += f" {_absent(applied.absent)}"
+    missing = missing_tables(session)
+    if missing:
+        text += f" {tables_note(missing)}"
     done(
         as_json, text, number=applied.number, is_new=applied.is_new, not_written=applied.not_written or None,
-        absent=list(applied.absent),
+        absent=list(applied.absent), pending=missing,
     )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ _COLUMNS = ("accepted_at", "id", "type", "source", "record_id", "unit", "status"
 @click.option("--data", help="The record's fields as a JSON object, its id among them.")
 @click.option("--file", "file", type=click.File("rb"), help="A file with that JSON object; - is standard input.")
 @click.option("--id", "message_id", help="The webhook-id; the same id again is a duplicate.")
+@click.option("--at", type=INSTANT, help="When it happened, such as 2026-11-22T08:30:00+08:00.  [default: now]")
 @click.option("--url", help="The server's URL.  [default: OUTRIGGER_PUBLIC_URL]")
 @click.pass_context
 def send(
@@ -38,6 +39,7 @@ def send(
     data: str | None,
     file: BinaryIO | None,
     message_id: str | None,
+    at: datetime | None,
     url: str | None,
     as_json: bool,
 ) -> None:
@@ -53,7 +55,7 @@ def send(
         raise click.UsageError('The record\'s fields are a JSON object, such as {"id": "L-1", "company": "…"}.')
     found = session(ctx)
     sent = send_standard(
-        found.configuration(), source, event_type, fields, now=found.clock.now(), url=url, message_id=message_id
+        found.configuration(), source, event_type, fields, now=found.clock.now(), at=at, url=url, message_id=message_id
     )
     if as_json:
         print_json({"status": sent.status, **sent.answer})

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import structlog
 
-from core.cli.output import Letter, as_letter
+from core.cli.output import LetterGroup
 from core.cli.session import Session
 from core.host.assembly import Assembly
 from core.host.loading import contribution
@@ -41,8 +41,8 @@ COMMANDS = {
 """Command -> where it is; each is imported only when it is used, so that `--help` and small commands stay quick."""
 
 
-class Root(click.Group):
-    """Finds commands when they are asked for, and turns errors into letters."""
+class Root(LetterGroup):
+    """Finds commands when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the server's commands and those of plugins."""
@@ -68,16 +68,9 @@ class Root(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; every error becomes a letter, also one that nobody expected."""
+        """Run the command, and close what it opened."""
         try:
             return super().invoke(ctx)
-        except OutriggerError as error:
-            raise Letter(error) from None
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
-            raise
-        except Exception as error:
-            # The last resort: a hundred lines of trace help nobody at a terminal who did not ask for them.
-            raise Letter(as_letter(error)) from None
         finally:
             if isinstance(ctx.obj, Session):
                 ctx.obj.close()

@@ -76,3 +76,19 @@ def _database_url() -> str:
         return make_url(environment.database_url).render_as_string(hide_password=True) if environment else ""
     except sa.exc.ArgumentError:
         return ""
+
+
+class LetterGroup(click.Group):
+    """Commands whose errors become letters, also those that nobody expected."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except OutriggerError as error:
+            raise Letter(error) from None
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            # The last resort: a hundred lines of trace help nobody at a terminal who did not ask for them.
+            raise Letter(as_letter(error)) from None

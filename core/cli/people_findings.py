@@ -25,10 +25,18 @@ def people(session: Session) -> list[Finding]:
     except OutriggerError:
         return []  # the configuration check has said so
     today = session.clock.now()
-    found = [item for channel in current.channels.values() for item in _channel(channel)]
+    found = _no_channels(current)
+    found += [item for channel in current.channels.values() for item in _channel(channel)]
     found += _roles(current, {unit: current.calendar_of(unit).local(today).date() for unit in current.units})
     found += _calendars(current, today.year)
     return found + _link_key()
+
+
+def _no_channels(current: Configuration) -> list[Finding]:
+    if current.channels:
+        return []
+    advice = 'add one, such as [channels.mail] with kind = "smtp", and name it in the `channels` of people'
+    return [Finding("warn", "channels", "there are no [channels]: nobody is reached by mail or chat", advice)]
 
 
 def _channel(channel: ChannelSettings) -> Iterator[Finding]:

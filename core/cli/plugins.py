@@ -10,6 +10,7 @@ import click
 from core.cli.changing import change_and_lift
 from core.cli.output import done
 from core.cli.parts import person
+from core.cli.pending_tables import missing_tables, tables_note
 from core.cli.printing import command, print_fields, print_json, print_table, safe
 from core.cli.session import Session, plugin_name
 from core.host.plugin import Plugin
@@ -176,14 +177,17 @@ def _switch(
     text = f"{plugin} is {word} in {', '.join(units)} (version {result.number})."
     if not units:
         text = f"{plugin} is {word} there already."
-    if units and is_new:
-        text += " It is new here: run `outrigger migrate` if it has tables, and restart the server to load its code."
+    missing = missing_tables(session, [plugin]) if enabled else []
+    if missing:
+        text += f" {tables_note(missing)}"
+    elif units and is_new:
+        text += " It is new here: restart the server to load its code."
     if lifted:
         text += f" Its quarantine is lifted in {', '.join(lifted)}."
     if result.not_written:
         text += f" The file does not say so: {result.not_written}; `outrigger config diff` shows the difference."
     done(
-        as_json, text, number=result.number, units=units, enabled=enabled, quarantine_lifted=lifted,
+        as_json, text, number=result.number, units=units, enabled=enabled, quarantine_lifted=lifted, pending=missing,
         written_back=result.written_back, not_written=result.not_written or None,
     )  # fmt: skip
 

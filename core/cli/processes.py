@@ -180,6 +180,7 @@ class _Watch:
                     self._held = newest
             self._full = is_backlog_full(connection, newest.dispatch.max_backlog)
         if before is not None and newest.number > before.number:
+            _log.info("configuration_picked_up", version=newest.number)
             signals.notify_observers(signals.config_changed, "", number=newest.number)
 
     def _run(self) -> None:

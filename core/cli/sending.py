@@ -59,13 +59,17 @@ def send_standard(
     data: Mapping[str, Any],
     *,
     now: datetime,
+    at: datetime | None = None,
     url: str | None = None,
     message_id: str | None = None,
 ) -> Sent:
-    """Sign and post one event of a `standard` source. Raises NotFound, ConfigurationRefused or ServerUnreachable."""
+    """Sign and post one event of a `standard` source that happened at `at`, or `now`.
+
+    Raises NotFound, ConfigurationRefused or ServerUnreachable.
+    """
     settings = _standard_source(configuration, source)
     identity = message_id or "msg_" + secrets.token_hex(12)
-    body = strict_json.dumps({"type": event_type, "timestamp": format_instant(now), "data": dict(data)}).encode()
+    body = strict_json.dumps({"type": event_type, "timestamp": format_instant(at or now), "data": dict(data)}).encode()
     timestamp = int(now.timestamp())
     headers = {
         "content-type": "application/json",

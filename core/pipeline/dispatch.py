@@ -104,6 +104,7 @@ class Dispatcher:
         self.crashed: frozenset[tuple[str, str]] = frozenset()
         self._careful = 0  # how many batches are still written with a savepoint for each delivery
         self._was_stored = False
+        self._version = 0  # of the configuration that the batch before was decided by
         self._fits = MAX_BATCH  # how many events a batch may have by the pace of the one before
 
     def drain(self) -> Written:
@@ -176,6 +177,10 @@ class Dispatcher:
 
     def _surroundings(self, reading: Connection) -> Surroundings:
         configuration = self._configurations.current(reading)
+        if configuration.number != self._version:
+            if self._version:
+                _log.info("configuration_picked_up", version=configuration.number)
+            self._version = configuration.number
         limit_s = configuration.dispatch.hook_time_limit_s
         if not self._database.is_sqlite and limit_s > SLOW_HOOK_S:
             reading.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{int(limit_s + BATCH_S) + 10}s'")

@@ -12,9 +12,11 @@ from sqlalchemy.engine import URL, Connection, make_url
 
 from core.host.applying import apply
 from core.host.assembly import Assembly
+from core.host.configuration import resolve
 from core.host.discovery import load_plugins
 from core.host.environment import Environment, make_database_folder
 from core.host.plugin import Plugin
+from core.host.toml_document import read_text
 from core.host.versions import Configurations
 from core.model.errors import Conflict, DatabaseNotReady, NotFound, did_you_mean
 from core.model.events import Origin
@@ -61,8 +63,11 @@ def open_place(assembly: Assembly, environment: Environment, live_url: str, now:
 
     Raises Conflict for a database with events of a running business, DatabaseNotReady, ConfigurationRefused.
     """
-    make_database_folder(environment.database_url)
     plugins = load_plugins(assembly.roots(environment))
+    around = assembly.surroundings(plugins, environment)
+    if _is_new_file(make_url(environment.database_url)):
+        resolve(read_text(environment.config_path), around)  # what is refused leaves no empty database behind
+    make_database_folder(environment.database_url)
     database = Database(environment.database_url, pool_size=2)
     try:
         missing = pending(database, list(plugins.values()))
@@ -70,11 +75,14 @@ def open_place(assembly: Assembly, environment: Environment, live_url: str, now:
             with database.read() as connection:
                 check_place(connection, database.url, make_url(live_url))
         _migrate(database, plugins, missing)
-        around = assembly.surroundings(plugins, environment)
         apply(database, environment.config_path, around, clock=now, by="events import", reason="for an import")
         yield ImportPlace(database, plugins, Configurations(database, plugins))
     finally:
         database.close()
+
+
+def _is_new_file(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists()
 
 
 def _migrate(database: Database, plugins: dict[str, Plugin], missing: Sequence[str]) -> None:

@@ -39,7 +39,7 @@ def add_to_journey(connection: Connection, journey: Sequence[Shown], plugins: Ma
     steps = [step for step in journey if step["step"] == "event"]
     add_not_delivered(connection, [step["details"] for step in steps], plugins)
     for step in steps:
-        missing = [item["plugin"] for item in step["details"]["not_delivered"]]
+        missing = [f"{item['plugin']} ({item['reason']})" for item in step["details"]["not_delivered"]]
         if missing:
             step["text"] += f"; not given to {', '.join(missing)}"
 

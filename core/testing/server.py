@@ -17,6 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
+from core.cli.output import LetterGroup
 from core.host.applying import apply
 from core.host.configuration import Surroundings
 from core.host.discovery import load_plugins
@@ -200,9 +201,13 @@ class PluginServer:
         return found
 
     def run(self, *arguments: str) -> Result:
-        """Run one of the plugin's own commands and what follows from it; see `output` and `exit_code` of the result."""
+        """Run one of the plugin's own commands and what follows from it; see `output` and `exit_code` of the result.
+
+        As at a terminal an error is a letter with its code, and ends the command with 1.
+        """
         self.sit_down()
-        result = CliRunner().invoke(self.commands(), list(arguments))
+        group = self.commands()
+        result = CliRunner().invoke(LetterGroup("outrigger", [group]), [str(group.name), *arguments])
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         self.work()

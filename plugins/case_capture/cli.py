@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import getpass
-import json
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import click
 
-from core.api import InvalidRequest, OutriggerError, current_desk, hookimpl
+from core.api import InvalidRequest, current_desk, hookimpl, print_json, print_table
 
 from . import cases
 from .models import Case
@@ -54,13 +51,13 @@ def list_command(
 ) -> None:
     """List cases, the last changed first."""
     filters = Filters(unit=unit, kind=kind, status=status, doubtful=doubtful)
-    with _letters(), current_desk().read() as session:
+    with current_desk().read() as session:
         page, following = list_cases(session, filters, cursor=cursor, limit=limit)
     if as_json_text:
-        _print_json({"items": [as_json(case) for case in page], "next": following})
+        print_json({"items": [as_json(case) for case in page], "next": following})
         return
-    for case in page:
-        click.echo(_line(case))
+    rows = [{**as_json(case), "doubt": "!" if case.doubt else ""} for case in page]
+    print_table(rows, ("id", "status", "doubt", "kind", "version", "title"))
     click.echo(f"{len(page)} cases" + (f"; more with --cursor {following}" if following else ""))
 
 
@@ -69,11 +66,11 @@ def list_command(
 @_json
 def show(case_id: str, as_json_text: bool) -> None:
     """Show one case with its history."""
-    with _letters(), current_desk().read() as session:
+    with current_desk().read() as session:
         case = cases.read_case(session, case_id)
         told = as_json(case, cases.read_history(session, case_id))
     if as_json_text:
-        _print_json(told)
+        print_json(told)
         return
     _print_case(case)
     for row in told["history"]:
@@ -99,13 +96,12 @@ def edit(
     as_json_text: bool,
 ) -> None:
     """Change the title or fields of a case; it becomes a draft again."""
-    with _letters():
-        wrong = [pair for pair in pairs if "=" not in pair]
-        if wrong:
-            raise click.UsageError(f'--set takes FIELD=TEXT, not "{wrong[0]}".')
-        fields = {name: text for name, _, text in (pair.partition("=") for pair in pairs)}
-        at = _read_version(case_id, version)
-        case = cases.edit(case_id, at, actor=who, fields=fields, title=title, reason=reason)
+    wrong = [pair for pair in pairs if "=" not in pair]
+    if wrong:
+        raise click.UsageError(f'--set takes FIELD=TEXT, not "{wrong[0]}".')
+    fields = {name: text for name, _, text in (pair.partition("=") for pair in pairs)}
+    at = _read_version(case_id, version)
+    case = cases.edit(case_id, at, actor=who, fields=fields, title=title, reason=reason)
     _done(case, as_json_text)
 
 
@@ -117,8 +113,7 @@ def _step_command(name: str, act: Callable[..., Case], help_text: str) -> None:
     @_actor
     @_json
     def command(case_id: str, version: int | None, reason: str, who: str, as_json_text: bool) -> None:
-        with _letters():
-            case = act(case_id, _read_version(case_id, version), actor=who, reason=reason)
+        case = act(case_id, _read_version(case_id, version), actor=who, reason=reason)
         _done(case, as_json_text)
 
 
@@ -137,25 +132,16 @@ _step_command("withdraw", cases.withdraw, "Take a case out of search; needs --re
 def search(text: str, unit: str | None, kind: str | None, drafts: bool, limit: int, as_json_text: bool) -> None:
     """Search cases in Chinese and English; "quoted text" must stand there as it is."""
     units = frozenset({unit}) if unit else None
-    with _letters(), current_desk().read() as session:
+    with current_desk().read() as session:
         found = search_cases(session, text, units=units, drafts=drafts, kind=kind, limit=limit)
     if as_json_text:
-        _print_json({"items": found})
+        print_json({"items": found})
         return
     for match in found:
         case = match["case"]
         click.echo(f"{match['similarity']:>5.0%}  {case['id']}  {case['title']}")
         click.echo(f"       {', '.join(match['matched'])}")
     click.echo(f"{len(found)} cases found")
-
-
-@contextlib.contextmanager
-def _letters() -> Iterator[None]:
-    """Turn our errors into click's: one message to a person, exit code 1, no stack trace."""
-    try:
-        yield
-    except OutriggerError as error:
-        raise click.ClickException(error.message) from error
 
 
 def _read_version(case_id: str, version: int | None) -> int:
@@ -169,7 +155,7 @@ def _read_version(case_id: str, version: int | None) -> int:
 
 def _done(case: Case, as_json_text: bool) -> None:
     if as_json_text:
-        _print_json(as_json(case))
+        print_json(as_json(case))
     else:
         click.echo(f"{case.id} is now {case.status}, version {case.version}.")
 
@@ -193,7 +179,3 @@ def _print_case(case: Case) -> None:
             click.echo(f"  the record now says {name}: {text}")
     for item in case.duplicates:
         click.echo(f"  possible duplicate: {item['case_id']} ({item['similarity']:.0%})")
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import click
 import sqlalchemy as sa
 
-from core.api import InvalidRequest, NotFound, current_desk, did_you_mean, hookimpl
+from core.api import InvalidRequest, NotFound, current_desk, did_you_mean, hookimpl, print_json, print_table
 from plugins.lead_scoring.assignment import assign
 from plugins.lead_scoring.lead_file import read_lead
 from plugins.lead_scoring.models import LeadScore
@@ -49,7 +48,10 @@ def explain(lead_id: str, source: str | None, as_json: bool) -> None:
         sources = ", ".join(str(item["source"]) for item in found)
         raise InvalidRequest(f'Several sources have a lead "{lead_id}": {sources}. Say which with --source.')
     item = found[0]
-    click.echo(_dump(item) if as_json else "\n".join(_explained(item)))
+    if as_json:
+        print_json(item)
+    else:
+        click.echo("\n".join(_explained(item)))
 
 
 @group.command("list")
@@ -68,15 +70,12 @@ def list_(grade: str | None, unit: str | None, limit: int, as_json: bool) -> Non
     with current_desk().read() as session:
         found = [_as_json(row) for row in session.scalars(query)]
     if as_json:
-        click.echo(_dump(found))
+        print_json(found)
         return
-    for item in found:
-        click.echo(
-            f"{item['grade']} {item['score']:>3}  {item['record_id']}  {item['owner']} ({item['pool']})"
-            f"  {item['unit']}  {item['source']}"
-        )
     if not found:
         click.echo("No graded lead fits.")
+        return
+    print_table(found, ("grade", "score", "record_id", "owner", "pool", "unit", "source"))
 
 
 @group.command("try")
@@ -99,7 +98,7 @@ def try_(path: Path, unit: str, as_json: bool) -> None:
         "assignment": "; ".join(reason.text for reason in chosen.reasons),
     }
     if as_json:
-        click.echo(_dump(item))
+        print_json(item)
         return
     lines = [f"{item['grade']} 级 grade {item['grade']}, {item['score']} 分 points", *_why(item)]
     who = ", ".join(chosen.members) or chosen.owner
@@ -141,7 +140,3 @@ def _explained(item: Mapping[str, Any]) -> list[str]:
 def _why(item: Mapping[str, Any]) -> list[str]:
     lines = [f"  {reason['weight']:>+4}  {reason['text']}" for reason in item["reasons"]]
     return lines + [f"     ~  {text}" for text in item["near_misses"]]
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=2)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import getpass
-import json
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from core.api import OutriggerError, current_desk, hookimpl
+from core.api import current_desk, hookimpl, print_fields, print_json, print_table
 
 from .deciding import Said, decide, read_request
 from .models import Request
-from .reading import Filters, as_json, asked_about, list_requests
+from .reading import Filters, as_json, asked_about, list_requests, waited_for
 from .states import BY_PEOPLE, Status
 
 _json = click.option("--json", "as_json_text", is_flag=True, help="Print JSON.")
@@ -42,13 +40,14 @@ def register_commands() -> click.Group:
 @_json
 def list_command(as_json_text: bool, cursor: str | None, limit: int, **filters: Any) -> None:
     """List requests, the newest first."""
-    with _letters(), current_desk().read() as session:
+    with current_desk().read() as session:
         page, following = list_requests(session, Filters(**filters), cursor=cursor, limit=limit)
+        names = waited_for(session, page)
+        rows = [_row(item, names[item.id]) for item in page]
     if as_json_text:
-        _print_json({"items": [as_json(item) for item in page], "next": following})
+        print_json({"items": [as_json(item) for item in page], "next": following})
         return
-    for item in page:
-        click.echo(_line(item))
+    print_table(rows, ("id", "status", "quote", "customer", "amount", "waits_for", "note", "version"))
     click.echo(f"{len(page)} requests" + (f"; more with --cursor {following}" if following else ""))
 
 
@@ -57,13 +56,14 @@ def list_command(as_json_text: bool, cursor: str | None, limit: int, **filters: 
 @_json
 def show(request_id: str, as_json_text: bool) -> None:
     """Show one request: the quote, the rule, who was asked and why, and what nearly decided otherwise."""
-    with _letters(), current_desk().read() as session:
+    with current_desk().read() as session:
         found = read_request(session, request_id)
         told = as_json(found, asked_about(session, request_id))
+        names = waited_for(session, [found])[found.id]
     if as_json_text:
-        _print_json(told)
+        print_json(told)
         return
-    click.echo(_line(found))
+    print_fields(_row(found, names).items())
     click.echo(f"  rule: {found.rule}: {found.reason}")
     click.echo(f"  tier: {told['facts']['tier'] or 'unknown'} ({told['facts']['tier_from']})")
     for name in ("amount", "discount", "margin", "payment_days", "lead_time_days"):
@@ -93,33 +93,26 @@ def decide_command(
     request_id: str, decision: str, by: str | None, comment: str, version: int | None, as_json_text: bool
 ) -> None:
     """Approve, reject, ask (back) or answer."""
-    with _letters():
-        if version is None:
-            with current_desk().read() as session:
-                version = read_request(session, request_id).version
-        actor = "cli:" + getpass.getuser()
-        said = Said(decision=decision, version=version, comment=comment, by=by, actor=actor, how="cli")
-        made = decide(request_id, said)
+    if version is None:
+        with current_desk().read() as session:
+            version = read_request(session, request_id).version
+    actor = "cli:" + getpass.getuser()
+    said = Said(decision=decision, version=version, comment=comment, by=by, actor=actor, how="cli")
+    made = decide(request_id, said)
     if as_json_text:
-        _print_json(as_json(made))
+        print_json(as_json(made))
     else:
         click.echo(f"{made.id} is now {made.status}, version {made.version}, level {made.level}.")
 
 
-@contextlib.contextmanager
-def _letters() -> Iterator[None]:
-    """Turn our errors into click's: one message to a person, exit code 1, no stack trace."""
-    try:
-        yield
-    except OutriggerError as error:
-        raise click.ClickException(error.message) from error
-
-
-def _line(item: Request) -> str:
-    mark = "!" if item.overdue or item.stuck else " "
-    amount = f"{item.content['amount'] or '?'} {item.content['currency'] or ''}"
-    return f"{item.id}  {item.status:<9}{mark} v{item.version:<3} {item.record_id}  {item.customer or ''}  {amount}"
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False))
+def _row(item: Request, names: Sequence[str]) -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "status": item.status,
+        "quote": item.record_id,
+        "customer": item.customer or "",
+        "amount": f"{item.content['amount'] or '?'} {item.content['currency'] or ''}",
+        "waits_for": ", ".join(names),
+        "note": ", ".join(word for word, is_so in (("overdue", item.overdue), ("stuck", item.stuck)) if is_so),
+        "version": item.version,
+    }

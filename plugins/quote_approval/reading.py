@@ -72,6 +72,17 @@ def asked_about(session: Session, request_id: str) -> list[Asked]:
     return list(session.scalars(wanted.order_by(Asked.level, Asked.slot, Asked.asked_at, Asked.person)))
 
 
+def waited_for(session: Session, requests: Sequence[Request]) -> dict[str, list[str]]:
+    """Return, by request id, the names of those whose decision is waited for."""
+    pending = {item.id: item.level for item in requests if item.status == "pending"}
+    wanted = sa.select(Asked).where(Asked.request_id.in_(pending), Asked.state == "open")
+    names: dict[str, list[str]] = {item.id: [] for item in requests}
+    for row in session.scalars(wanted.order_by(Asked.level, Asked.slot, Asked.asked_at, Asked.person)):
+        if pending[row.request_id] == row.level:
+            names[row.request_id].append(row.name)
+    return names
+
+
 def as_json(request: Request, asked: Sequence[Asked] | None = None) -> dict[str, Any]:
     """Return a request as the API and `--json` show it; who was asked only when it is given."""
     shown: dict[str, Any] = {name: getattr(request, name) for name in _COLUMNS}

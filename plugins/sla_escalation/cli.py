@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import getpass
-import json
 from datetime import datetime
 from typing import Any
 
 import click
 
-from core.api import InvalidRequest, current_desk, hookimpl
+from core.api import InvalidRequest, current_desk, hookimpl, print_json, print_table
 
 from .commands import recompute as ask_to_recompute
 from .models import ClockRow
@@ -55,12 +54,11 @@ def list_command(due_before: str | None, cursor: str | None, limit: int, as_json
         page, following = list_clocks(session, filters, now, cursor=cursor, limit=limit)
         rules = rules_of(session, page)
         items = [as_json(row, rules[row.rule], desk, now) for row in page]
-        lines = [_line(row, item) for row, item in zip(page, items, strict=True)]
+        rows = [_row(row, item) for row, item in zip(page, items, strict=True)]
     if as_json_text:
-        _print_json({"items": items, "next": following})
+        print_json({"items": items, "next": following})
         return
-    for line in lines:
-        click.echo(line)
+    print_table(rows, ("due", "state", "record", "policy", "unit", "clock"))
     click.echo(f"{len(page)} clocks" + (f"; more with --cursor {following}" if following else ""))
 
 
@@ -74,7 +72,7 @@ def show(clock_id: str, as_json_text: bool) -> None:
         row = read_clock(session, clock_id)
         item = as_json(row, rules_of(session, [row])[row.rule], desk, desk.now(), explained=as_json_text)
     if as_json_text:
-        _print_json(item)
+        print_json(item)
         return
     for name, value in item.items():
         click.echo(f"{name:<12} {value}")
@@ -97,7 +95,7 @@ def explain(name: str, language: str, as_json_text: bool) -> None:
             raise InvalidRequest(f'No clock ever ran for a record "{name[:80]}", and no clock has this id.')
         rules = rules_of(session, rows)
         if as_json_text:
-            _print_json({"items": [as_json(row, rules[row.rule], desk, now, explained=True) for row in rows]})
+            print_json({"items": [as_json(row, rules[row.rule], desk, now, explained=True) for row in rows]})
             return
         told = [lines_of(row, rules[row.rule], desk.calendar(row.unit), now, language) for row in rows]
     click.echo("\n\n".join("\n".join([lines[0], *(f"  {line}" for line in lines[1:])]) for lines in told))
@@ -114,7 +112,7 @@ def summary(unit: str | None, policy: str | None, month: str | None, as_json_tex
     with desk.read() as session:
         items = read_summary(session, desk.now(), unit=unit, policy=policy, month=month)
     if as_json_text:
-        _print_json({"items": items})
+        print_json({"items": items})
         return
     click.echo(f"{'month':<8} {'unit':<16} {'policy':<28} {'met':>6} {'missed':>7} {'over':>5} {'open':>5}  in time")
     for item in items:
@@ -135,7 +133,7 @@ def recompute(unit: str, reason: str, who: str, as_json_text: bool) -> None:
     """Have a unit's open clocks recomputed by today's policies and calendar."""
     records = ask_to_recompute(current_desk(), unit, actor=who, reason=reason)
     if as_json_text:
-        _print_json({"records": records, "unit": unit})
+        print_json({"records": records, "unit": unit})
     else:
         click.echo(f"asked for {records} records of {unit}; each change becomes a decision of its record")
 
@@ -150,11 +148,10 @@ def _instant(text: str) -> datetime:
     return read
 
 
-def _line(row: ClockRow, item: dict[str, Any]) -> str:
+def _row(row: ClockRow, item: dict[str, Any]) -> dict[str, Any]:
     zh, en = STATE_WORDS[item["state"]]
     due = local(row.due_at, current_desk().calendar(row.unit)) if row.due_at else "-"
-    return f"{due:<19}  {zh} {en:<20} {row.record_id:<16} {row.policy:<28} {row.unit:<14} {row.id}"
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    return {
+        "due": due, "state": f"{zh} {en}", "record": row.record_id, "policy": row.policy, "unit": row.unit,
+        "clock": row.id,
+    }  # fmt: skip

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 import sqlalchemy as sa
 
+from core.host.scaffold import write_plugin
 from core.store.database import Database
 from core.store.tables import quarantines
 
@@ -252,3 +253,29 @@ def test_folders_of_plugins_come_from_the_environment_and_from_the_file(terminal
     elsewhere = dataclasses.replace(terminal, environ={**terminal.environ, "OUTRIGGER_PLUGIN_DIRS": str(one)})
     names = {item["plugin"] for item in elsewhere.json("plugins", "list")["items"]}
     assert {"cli_one", "cli_two", "cli_sizer"} <= names
+
+
+@BOTH
+def test_a_plugin_that_is_switched_on_before_its_tables_are_made_says_so(bare: Terminal) -> None:
+    bare.ok("migrate")
+    folder = write_plugin(bare.roots[0], "cli_sizer", owner="tests")
+    bare.write(f"own_plugins/{folder.name}/migrations/versions/0001_sizes.py", MIGRATION)
+    said = bare.ok("config", "apply")
+    assert "Its tables are not made yet (cli_sizer:0001): run `outrigger migrate`" in said
+    assert "(cli_sizer:0001): run" in bare.ok("plugins", "enable", "cli_sizer", "--reason", "we need sizes")
+    bare.ok("migrate")
+    assert "tables" not in bare.ok("plugins", "disable", "cli_sizer", "--reason", "no more")
+    assert "tables" not in bare.ok("plugins", "enable", "cli_sizer", "--reason", "once more")
+
+
+MIGRATION = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade():
+    op.create_table("cli_sizer_sizes", sa.Column("id", sa.Integer, primary_key=True))
+"""

@@ -88,7 +88,10 @@ def test_an_event_and_a_record_name_the_plugin_that_was_off(run: Run, world: Wor
     assert "Not delivered" in output
     assert "switched off in energy (switched by li), configuration" in output
     assert answer(run("events", "show", first[1], "--json"))["not_delivered"][0]["plugin"] == "audit_copy"
-    assert "; not given to audit_copy" in run("records", "show", "lead", "L-1").output
+    assert (
+        "; not given to audit_copy (switched off in energy (switched by li)"
+        in run("records", "show", "lead", "L-1").output
+    )
 
 
 def test_one_event_is_replayed_for_one_plugin(run: Run, world: World) -> None:
@@ -199,6 +202,8 @@ def test_an_event_is_sent_signed_like_a_crms_webhook(run: Run, monkeypatch: pyte
         secret = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
         expected = signature(secret, headers["webhook-id"], int(headers["webhook-timestamp"]), body)
         assert headers["webhook-signature"] == expected
+        assert run(*words, "--at", "2026-03-01T08:30:00+08:00").exit_code == 0
+        assert json.loads(Receiver.came[-1][1])["timestamp"] == "2026-03-01T00:30:00Z"
         monkeypatch.setattr(Receiver, "status", 401)
         refused = run(*words)
         assert (refused.exit_code, "\x1b" in refused.output) == (1, False)
@@ -214,6 +219,7 @@ def test_a_send_that_cannot_go_out_says_what_to_do(run: Run, monkeypatch: pytest
     assert (away.exit_code, "outrigger serve" in away.stderr) == (1, True)
     unknown = run("events", "send", "crmm", "lead.created", *data)
     assert (unknown.exit_code, 'Did you mean "crm"?' in unknown.stderr) == (1, True)
+    assert run("events", "send", "crm", "lead.created", *data, "--at", "yesterday").exit_code == 2
     assert run("events", "send", "crm", "lead.created").exit_code == 2
     assert run("events", "send", "crm", "lead.created", "--data", "[1]").exit_code == 2
     assert run("events", "send", "crm", "lead.created", "--data", "{").exit_code == 2

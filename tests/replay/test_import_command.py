@@ -46,9 +46,20 @@ def leads(folder: Path, count: int = 3) -> str:
     return str(write(folder / "leads.jsonl", [*lines, "{not json"]))
 
 
+def whole(folder: Path) -> str:
+    return str(write(folder / "whole.jsonl", [line("lead.created", "L-1", 0, company="Firm")]))
+
+
+def test_a_configuration_that_is_refused_leaves_no_database_behind(folder):
+    (folder / "wrong.toml").write_text("[sources.crm]\nadaptr = 'standard'\n", encoding="utf-8")
+    result = run(whole(folder), "--into", "sqlite:///new/history.sqlite3", "--config", "wrong.toml")
+    assert result.exit_code == 1 and "unknown key `adaptr`" in result.output
+    assert not (folder / "new").exists()
+
+
 def test_history_is_imported_into_a_new_database_and_the_servers_own_is_left_alone(folder):
     result = run(leads(folder), "--into", "sqlite:///history.sqlite3", "--json")
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 1, result.output
     said = json.loads(result.stdout[result.stdout.index("{") :])  # behind what was logged
     assert (said["lines"], said["accepted"], said["duplicates"], said["refused"]) == (4, 3, 0, 1)
     assert said["refusals"][0]["line"] == 4
@@ -59,13 +70,13 @@ def test_history_is_imported_into_a_new_database_and_the_servers_own_is_left_alo
 
 def test_what_was_refused_is_shown_with_its_line_and_reason(folder):
     result = run(leads(folder), "--into", "sqlite:///history.sqlite3")
-    assert result.exit_code == 0
+    assert result.exit_code == 1
     assert "leads.jsonl" in result.stdout
     assert "not JSON" in result.stdout
 
 
 def test_the_servers_own_database_is_refused_once_it_holds_events(folder):
-    assert run(leads(folder), "--into", "sqlite:///live.sqlite3").exit_code == 0
+    assert run(whole(folder), "--into", "sqlite:///live.sqlite3").exit_code == 0
     again = run(leads(folder), "--into", f"sqlite:///{folder}/live.sqlite3")
     assert again.exit_code == 1
     assert "server's own database" in again.stderr

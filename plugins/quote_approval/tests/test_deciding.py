@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from click.testing import CliRunner
 
 from core.api import Conflict, InvalidRequest, NotAllowed, NotFound
 from plugins.quote_approval.deciding import Said, decide
@@ -248,15 +247,16 @@ def test_a_request_that_is_not_there_is_not_found(stage):
 
 
 def run(stage, *arguments, code=0):
-    stage.server.sit_down()
-    result = CliRunner().invoke(stage.server.commands(), list(arguments))
+    result = stage.server.run(*arguments)
     assert result.exit_code == code, result.output
     return result.output
 
 
 def test_the_command_line_lists_shows_and_decides(stage):
     request = stage.hand_in()
-    assert request.id in run(stage, "list", "--person", "chen", "--quote", stage.quote)
+    head, line = run(stage, "list", "--person", "chen", "--quote", stage.quote).splitlines()[:2]
+    assert head.split()[:5] == ["id", "status", "quote", "customer", "amount"] and "waits for" in head
+    assert request.id in line and line.count("陈") + line.count("Chen") == 1
     shown = run(stage, "show", request.id)
     assert "tier: B (customer field tier)" in shown
     assert "nearly: low_risk: margin is 0.07, not at least 0.1" in shown
@@ -272,7 +272,8 @@ def test_the_command_line_answers_with_a_letter_and_exit_code_1(stage):
     request = stage.hand_in()
     assert "was not asked" in run(stage, "decide", request.id, "approve", "--by", "sun", code=1)
     assert "why you decide" in run(stage, "decide", request.id, "approve", code=1)
-    assert "There is no request" in run(stage, "show", "apr_x", code=1)
+    told = run(stage, "show", "apr_x", code=1)
+    assert "There is no request" in told and "(not_found)" in told
     assert "Invalid value" in run(stage, "decide", request.id, "agree", code=2)
     made = run(stage, "decide", request.id, "reject", "--comment", "Too thin", "--json")
     assert json.loads(made)["status"] == "rejected"
