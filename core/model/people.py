@@ -51,6 +51,12 @@ class Resolution:
     asked: str
     path: tuple[str, ...]
     reason: str | None = None  # why nobody, when `person` is None
+    path_zh: tuple[str, ...] = ()  # the same steps in Chinese
+    reason_zh: str | None = None
+
+    def steps(self) -> list[dict[str, str]]:
+        """Return the path in both languages, as a plugin keeps it with what it decided: `{"zh": …, "en": …}` a step."""
+        return [{"zh": zh, "en": en} for zh, en in zip(self.path_zh, self.path, strict=True)]
 
     def as_json(self) -> dict[str, Any]:
         """Return it as a decision stores it among its inputs; without contact data."""
@@ -59,6 +65,7 @@ class Resolution:
             "person": self.person.slug if self.person else None,
             "name": self.person.name if self.person else None,
             "path": list(self.path),
+            "path_zh": list(self.path_zh),
             "reason": self.reason,
         }
 

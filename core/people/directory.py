@@ -85,14 +85,17 @@ class Directory:
             asked = f"{MANAGER_OF if is_manager else 'person:'}{slug}"
             found = search.manager_of(slug) if is_manager else search.someone(slug)
         reason = None if found else f"nobody is left to ask for {asked} on {day}"
-        return Resolution(found, asked, tuple(search.path), reason)
+        reason_zh = None if found else f"{day} 找不到可以询问的人：{asked}"
+        return Resolution(found, asked, tuple(search.path), reason, tuple(search.path_zh), reason_zh)
 
     def _unknown(self, who: str) -> Resolution:
         name = who.removeprefix(MANAGER_OF)
         is_manager = name != who
         near = did_you_mean(name, self.known if is_manager else (*self.roles, *self.known))
         reason = f'there is no {"" if is_manager else "role, "}person or CRM id "{name}".{near}'
-        return Resolution(None, who, (reason,), reason)
+        noun = "员工或 CRM 编号" if is_manager else "角色、员工或 CRM 编号"
+        reason_zh = f"没有名为“{name}”的{noun}。"
+        return Resolution(None, who, (reason,), reason, (reason_zh,), reason_zh)
 
 
 class _View:

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 
 class Search:
-    """Asks people on one day and notes every step in `path`; whoever was passed over is not asked again."""
+    """Asks people on one day, nobody twice. `path` notes every step in English, `path_zh` in Chinese."""
 
     def __init__(self, directory: Directory, day: date, unit: str, exclude: Collection[str] = ()) -> None:
         """`exclude` holds slugs."""
         self.path: list[str] = []
+        self.path_zh: list[str] = []
         self._directory = directory
         self._day = day
         self._unit = unit
@@ -37,7 +38,9 @@ class Search:
                 return found
             role = self._directory.roles[role].fallback
             if role is not None:
-                self.path.append(f"instead: the role {self._directory.where(role, self._unit)}")
+                self._note(
+                    f"instead: the role {self._directory.where(role, self._unit)}", f"改问角色{self._role_zh(role)}"
+                )
         return self._managers(passed)
 
     def someone(self, slug: str) -> Person | None:
@@ -56,37 +59,42 @@ class Search:
             asked, chain = pending.pop()
             entry = self._directory.entries[asked]
             if asked in chain:
-                self.path.append(f"the deputies go round in a circle: {' → '.join((*chain, asked))}")
+                circle = " → ".join((*chain, asked))
+                self._note(f"the deputies go round in a circle: {circle}", f"代理人循环：{circle}")
                 continue
             if asked in self._seen:
-                self.path.append(f"{entry.person} was passed over before")
+                self._note(f"{entry.person} was passed over before", f"{entry.person} 此前已跳过")
                 continue
             self._seen.add(asked)
             if asked in self._exclude:
-                self.path.append(f"{entry.person} may not decide this, nor may anybody in that name")
+                self._note(
+                    f"{entry.person} may not decide this, nor may anybody in that name",
+                    f"{entry.person} 不得对此作决定，其代理人也不得",
+                )
                 continue
             if entry.is_available(self._day):
-                self.path.append(f"{entry.person} is there")
+                self._note(f"{entry.person} is there", f"{entry.person} 在岗")
                 return entry.person
             deputies = entry.deputies(self._day)
-            self.path.append(self._obstacle(entry, deputies))
+            self._note(*self._obstacle(entry, deputies))
             pending.extend((deputy, (*chain, asked)) for deputy in reversed(deputies))
         return None
 
     def _holder(self, role: str, passed: list[str]) -> Person | None:
         """Return the first holder, or stand-in of one, who is there; `passed` gets those who were not."""
-        where = self._directory.where(role, self._unit)
+        where, where_zh = self._directory.where(role, self._unit), self._role_zh(role)
         holders = self._directory.granted(role, self._unit, self._day)
         if not holders:
-            self.path.append(f"nobody holds {where} on {self._day}")
+            self._note(f"nobody holds {where} on {self._day}", f"{self._day} 无人担任{where_zh}")
         for entry in holders:
-            self.path.append(f"{entry.person} holds {where}")
+            self._note(f"{entry.person} holds {where}", f"{entry.person} 担任{where_zh}")
             if entry.employed.holds(self._day):
                 found = self.ask(entry.person.slug)
                 if found is not None:
                     return found
             else:
-                self.path.append(f"{self._obstacle(entry, ())}: passed over")
+                en, zh = self._obstacle(entry, ())
+                self._note(f"{en}: passed over", f"{zh}，跳过")
             passed.append(entry.person.slug)
         return None
 
@@ -97,7 +105,7 @@ class Search:
             slug, entry = self._above(start)
             while slug is not None and entry is not None:
                 if slug in climbed:
-                    self.path.append(f"the managers go round in a circle at {entry.person}")
+                    self._note(f"the managers go round in a circle at {entry.person}", f"上级循环，止于 {entry.person}")
                     break
                 climbed.add(slug)
                 found = self.ask(slug)
@@ -109,22 +117,36 @@ class Search:
     def _above(self, slug: str) -> tuple[str | None, Entry | None]:
         below = self._directory.entries[slug].person
         if below.manager is None:
-            self.path.append(f"{below} has no manager")
+            self._note(f"{below} has no manager", f"{below} 没有上级")
             return None, None
         entry = self._directory.entries[below.manager]
-        self.path.append(f"the manager of {below} is {entry.person}")
+        self._note(f"the manager of {below} is {entry.person}", f"{below} 的上级是 {entry.person}")
         return below.manager, entry
 
-    def _obstacle(self, entry: Entry, deputies: Collection[str]) -> str:
-        """Say why somebody is not there, and who stands in."""
+    def _note(self, en: str, zh: str) -> None:
+        self.path.append(en)
+        self.path_zh.append(zh)
+
+    def _role_zh(self, role: str) -> str:
+        where = self._directory.where(role, self._unit)
+        title = self._directory.roles[role].title("zh")
+        return f" {where} " if title == role else f"{title}（{where}）"
+
+    def _obstacle(self, entry: Entry, deputies: Collection[str]) -> tuple[str, str]:
+        """Say in English and in Chinese why somebody is not there, and who stands in."""
         absence = entry.absence(self._day)
         if entry.employed.first is not None and self._day < entry.employed.first:
-            why = f"joins on {entry.employed.first}"
+            en, zh = f"joins on {entry.employed.first}", f"{entry.employed.first} 入职"
         elif not entry.employed.holds(self._day):
-            why = f"left after {entry.employed.last}"
+            en, zh = f"left after {entry.employed.last}", f"{entry.employed.last} 后已离职"
         else:
             assert absence is not None
-            why = f"is absent until {absence.period.last}" if absence.period.last else "is absent until further notice"
-            why += f" ({absence.reason})" if absence.reason else ""
-        names = " and then ".join(str(self._directory.entries[slug].person) for slug in deputies)
-        return f"{entry.person} {why}" + (f"; deputy: {names}" if names else "")
+            last = absence.period.last
+            en = f"is absent until {last}" if last else "is absent until further notice"
+            zh = f"不在岗，至 {last}" if last else "不在岗，归期未定"
+            en += f" ({absence.reason})" if absence.reason else ""
+            zh += f"（{absence.reason}）" if absence.reason else ""
+        people = [str(self._directory.entries[slug].person) for slug in deputies]
+        en += f"; deputy: {' and then '.join(people)}" if people else ""
+        zh += f"；代理人：{'，其次 '.join(people)}" if people else ""
+        return f"{entry.person} {en}", f"{entry.person} {zh}"

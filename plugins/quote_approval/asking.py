@@ -79,14 +79,14 @@ def _ask_slot(
             name=person.name,
             via="fallback" if number and who == ctx.config.fallback else via,
             asked=found.asked,
-            path=list(found.path),
+            path=found.steps(),
             asked_at=ctx.now,
             state="open",
             decided_at=None,
             comment=None,
             how=None,
         )
-        asking.effects.append(ask(request, person.slug, ctx.config, kind))
+        asking.effects.append(ask(request, person.slug, ctx, kind))
         return
 
 
@@ -102,7 +102,7 @@ def climb(ctx: Context[Config], request: Request, to: str) -> Asking:
             continue
         waiting = [row.person for row in here if row.state == "open"]
         if to == "approver" and waiting:
-            asking.effects += [ask(request, person, ctx.config, "reminded") for person in waiting]
+            asking.effects += [ask(request, person, ctx, "reminded") for person in waiting]
         elif not waiting:
             role = ctx.config.role(who, request.facts["tier"])
             _ask_slot(ctx, request, asking, slot, (role, ctx.config.fallback), taken, via="level", kind="asked")

@@ -80,7 +80,7 @@ def ended(event: Event[Quote], ctx: Context[Config], how: str) -> list[Effect]:
     if how == "accepted" and request.status not in (Status.APPROVED, Status.VOID):
         summary = f"the customer accepted it while it was {request.status}"
         effects.append(decision(request, "accepted_unapproved", summary, rule="quote_accepted"))
-        effects.append(Notify(to=ctx.config.fallback, template="accepted_unapproved", data=told(request)))
+        effects.append(Notify(to=ctx.config.fallback, template="accepted_unapproved", data=told(request, ctx.people)))
     if not can(request.status, Step.END):
         return effects
     _move(request, ctx, Step.END, comment=how)
@@ -185,7 +185,7 @@ def ask_again(request: Request, ctx: Context[Config]) -> list[Effect]:
             if row.level == request.level and row.state == "open" and row.via != "admin"
         }
     )
-    asked: list[Effect] = [ask(request, person, ctx.config, "answered") for person in people]
+    asked: list[Effect] = [ask(request, person, ctx, "answered") for person in people]
     return [*asked, *start_ladder(ctx, request, 0)]
 
 
@@ -195,7 +195,7 @@ def everybody(request: Request, ctx: Context[Config]) -> Iterable[Asked]:
 
 
 def _tell_asked(request: Request, ctx: Context[Config], changed: tuple[str, ...]) -> list[Effect]:
-    data: Mapping[str, Any] = {**told(request), "changed": list(changed)}
+    data: Mapping[str, Any] = {**told(request, ctx.people), "changed": list(changed)}
     people = sorted({row.person for row in everybody(request, ctx) if row.via != "admin"})
     return [Notify(to=person, template="voided", data=data, key=f"voided:{person}") for person in people]
 

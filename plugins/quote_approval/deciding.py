@@ -6,7 +6,7 @@ of the quote's own events.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -180,7 +180,7 @@ def _seat(command: Command, request: Request, said: Said, rows: list[Asked]) -> 
         if found.person is not None and found.person.slug == person.slug:
             return _add(
                 command, request, slot=row.slot, person=person.slug, name=person.name, via="stand_in",
-                asked=row.asked, path=found.path,
+                asked=row.asked, path=found.steps(),
             )  # fmt: skip
     asked = ", ".join(sorted({row.name for row in waiting}))
     raise NotAllowed(f"{person} was not asked and stands in for nobody who was; asked: {asked}.")
@@ -201,7 +201,7 @@ def _known(command: Command, who: str) -> Person:
 
 def _add(
     command: Command, request: Request, *, slot: int, person: str, name: str, via: str, asked: str,
-    path: tuple[str, ...] = (),
+    path: Sequence[Mapping[str, str]] = (),
 ) -> Asked:  # fmt: skip
     row = Asked(
         request_id=request.id, level=request.level, slot=slot, person=person, name=name, via=via, asked=asked,

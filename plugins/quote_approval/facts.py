@@ -29,6 +29,7 @@ class Facts:
     payment_days: int | None
     lead_time_days: int | None
     tier_from: str
+    tier_from_zh: str
     notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
@@ -36,6 +37,7 @@ class Facts:
         return {
             "tier": self.tier,
             "tier_from": self.tier_from,
+            "tier_from_zh": self.tier_from_zh,
             "currency": self.currency,
             "unit": self.unit,
             "amount": text_of(self.amount),
@@ -57,7 +59,7 @@ def text_of(number: Decimal | None) -> str | None:
 def facts_of(quote: Quote, customer: Customer | None, unit: str, config: Config) -> Facts:
     """Return what a quote is routed by. Nothing is invented: what is not known stays None and is told in `notes`."""
     notes: list[str] = []
-    tier, tier_from = tier_of(customer, config)
+    tier, tier_from, tier_from_zh = tier_of(customer, config)
     currency = quote.currency or OTHER
     amount = quote.amount
     if currency != config.base_currency and amount is not None:
@@ -70,6 +72,7 @@ def facts_of(quote: Quote, customer: Customer | None, unit: str, config: Config)
     return Facts(
         tier=tier,
         tier_from=tier_from,
+        tier_from_zh=tier_from_zh,
         currency=currency,
         unit=unit,
         amount=amount,
@@ -81,23 +84,27 @@ def facts_of(quote: Quote, customer: Customer | None, unit: str, config: Config)
     )
 
 
-def tier_of(customer: Customer | None, config: Config) -> tuple[str | None, str]:
-    """Return the customer's tier and where it came from: the configured field, or else the yearly purchase."""
+def tier_of(customer: Customer | None, config: Config) -> tuple[str | None, str, str]:
+    """Return the customer's tier and, in English and Chinese, where it came from: its field, else yearly purchases."""
     if customer is None:
-        return None, "the customer is not known"
+        return None, "the customer is not known", "客户未知"
     value = customer.extra.get(config.tier_field[6:]) if config.tier_field.startswith("extra.") else customer.tier
     if isinstance(value, str) and value.strip().upper() in TIERS:
-        return value.strip().upper(), f"customer field {config.tier_field}"
+        return value.strip().upper(), f"customer field {config.tier_field}", f"取自客户字段 {config.tier_field}"
     if value not in (None, ""):
-        return None, f'customer field {config.tier_field} says "{str(value)[:40]}", which is no tier'
+        said = str(value)[:40]
+        en = f'customer field {config.tier_field} says "{said}", which is no tier'
+        return None, en, f"客户字段 {config.tier_field} 的值“{said}”不是等级"
     yearly = customer.yearly_purchase
     if yearly is None:
-        return None, "the customer has neither a tier nor a yearly purchase"
+        return None, "the customer has neither a tier nor a yearly purchase", "客户既无等级也无年采购额"
     if customer.currency != config.base_currency:
-        return None, f"the yearly purchase is in {customer.currency or 'no known currency'}, not {config.base_currency}"
+        en = f"the yearly purchase is in {customer.currency or 'no known currency'}, not {config.base_currency}"
+        return None, en, f"年采购额的币种为 {customer.currency or '未知'}，不是 {config.base_currency}"
     limits = config.tier_limits
     tier = "A" if yearly > limits.a_above else "B" if yearly >= limits.b_from else "C"
-    return tier, f"yearly purchase of {text_of(yearly)} {config.base_currency}"
+    bought = f"{text_of(yearly)} {config.base_currency}"
+    return tier, f"yearly purchase of {bought}", f"按年采购额 {bought}"
 
 
 def _discount(quote: Quote, config: Config, notes: list[str]) -> Decimal | None:

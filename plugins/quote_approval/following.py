@@ -65,7 +65,7 @@ def _question(request: Request, ctx: Context[Config], data: Any) -> Notify:
     return Notify(
         to=owner_of(request, ctx),
         template="question",
-        data={**told(request), "question": data["comment"], "by": data["name"]},
+        data={**told(request, ctx.people), "question": data["comment"], "by": data["name"]},
         link=Link(page="answer", subject={"request": request.id, "version": request.version}),
         key=f"question:{request.version}",
     )

@@ -15,7 +15,6 @@ from core.api import (
     InvalidRequest,
     LinkClaims,
     NotAllowed,
-    People,
     current_desk,
     hookimpl,
     open_link,
@@ -26,9 +25,9 @@ from core.api import (
 
 from .deciding import PLUGIN, Said, decide, read_request
 from .models import Asked, Request
-from .reading import asked_about
+from .reading import asked_about, steps_of
 from .states import BY_PEOPLE, can
-from .telling import grouped, percent
+from .telling import grouped, name_of, percent
 
 blueprint = page_blueprint(PLUGIN, __name__)
 
@@ -105,7 +104,7 @@ def _show(claims: LinkClaims, name: str, *, status: int = 200, fault: str = "", 
         facts={**found.facts, "discount": percent(found.facts["discount"]), "margin": percent(found.facts["margin"])},
         amount=grouped(found.content["amount"]),
         lines=[_line(line) for line in found.content["lines"]],
-        owner=_name(found.owner, desk.people(found.unit)),
+        owner=name_of(found.owner, desk.people(found.unit)),
         deadline=deadline,
         why=_why(claims.person, found, rows),
         history=[
@@ -122,13 +121,7 @@ def _line(line: Mapping[str, Any]) -> dict[str, Any]:
     return {**line, **numbers, "discount": percent(line["discount"])}
 
 
-def _name(owner: str | None, people: People) -> str:
-    """Return the owner's name where the directory knows it, else as the CRM says."""
-    known = people.person(owner) if owner else None
-    return known.name if known else owner or "–"
-
-
-def _why(person: str, found: Request, rows: list[Asked]) -> list[str]:
+def _why(person: str, found: Request, rows: list[Asked]) -> list[dict[str, str]]:
     """Return how the request led to this person, as it was found when people were asked."""
     mine = [row for row in rows if row.person == person and row.level == found.level]
-    return [step for row in mine[:1] for step in row.path]
+    return [step for row in mine[:1] for step in steps_of(row)]

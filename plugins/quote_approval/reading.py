@@ -83,6 +83,11 @@ def waited_for(session: Session, requests: Sequence[Request]) -> dict[str, list[
     return names
 
 
+def steps_of(row: Asked) -> list[dict[str, str]]:
+    """Return how a request led to a person, step by step in both languages; what is stored by old code is English."""
+    return [step if isinstance(step, dict) else {"zh": step, "en": step} for step in row.path]
+
+
 def as_json(request: Request, asked: Sequence[Asked] | None = None) -> dict[str, Any]:
     """Return a request as the API and `--json` show it; who was asked only when it is given."""
     shown: dict[str, Any] = {name: getattr(request, name) for name in _COLUMNS}
@@ -97,7 +102,8 @@ def as_json(request: Request, asked: Sequence[Asked] | None = None) -> dict[str,
                 "name": row.name,
                 "via": row.via,
                 "asked": row.asked,
-                "path": row.path,
+                "path": [step["en"] for step in steps_of(row)],
+                "path_zh": [step["zh"] for step in steps_of(row)],
                 "state": row.state,
                 "asked_at": _instant(row.asked_at),
                 "decided_at": _instant(row.decided_at),

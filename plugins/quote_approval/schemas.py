@@ -47,6 +47,7 @@ class AskedPerson(ma.Schema):
     via = _text()
     asked = _text()
     path = ma.fields.List(_text())
+    path_zh = ma.fields.List(_text())
     state = _text()
     asked_at = _text()
     decided_at = _text(allow_none=True)

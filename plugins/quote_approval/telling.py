@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from core.api import Context, Decide, Link, Notify, Reason, Still, UpdateRecord
+from core.api import Context, Decide, Link, Notify, People, Reason, Still, UpdateRecord
 
 from .models import Request
 from .settings import Config
@@ -23,7 +23,7 @@ WRITTEN = {
 """The quote's status in the CRM; `rejected` is left to the customer, who rejects quotes too."""
 
 
-def told(request: Request) -> dict[str, Any]:
+def told(request: Request, people: People) -> dict[str, Any]:
     """Return what every message says about a request."""
     content, facts = request.content, request.facts
     return {
@@ -36,12 +36,18 @@ def told(request: Request) -> dict[str, Any]:
         "margin": percent(facts["margin"]),
         "payment_terms": content["payment_terms"] or "–",
         "lead_time_days": content["lead_time_days"] if content["lead_time_days"] is not None else "?",
-        "owner": request.owner or "–",
+        "owner": name_of(request.owner, people),
         "reason": request.reason,
         "level": request.level,
         "levels": len(request.route),
         "deadline": request.deadline_at,
     }
+
+
+def name_of(owner: str | None, people: People) -> str:
+    """Return an owner's name where the directory knows it, else as the CRM says."""
+    known = people.person(owner) if owner else None
+    return known.name if known else owner or "–"
 
 
 def grouped(number: str | None) -> str:
@@ -67,17 +73,23 @@ def update(request: Request, **more: Any) -> UpdateRecord:
     return UpdateRecord(fields={"status": WRITTEN[Status(request.status)], "extra": extra})
 
 
-def ask(request: Request, person: str, config: Config, kind: str, **more: Any) -> Notify:
+def ask(request: Request, person: str, ctx: Context[Config], kind: str, **more: Any) -> Notify:
     """Tell a person to decide; falls silent when the request has moved on. `kind` says why now."""
     return Notify(
         to=person,
         template="ask",
-        data={**told(request), "kind": kind, "question": request.question, "answer": request.answer, **more},
+        data={
+            **told(request, ctx.people),
+            "kind": kind,
+            "question": request.question,
+            "answer": request.answer,
+            **more,
+        },
         still=Still.row(Request, request.id, status=str(Status.PENDING), version=request.version),
         link=Link(
             page="decide",
             subject={"request": request.id, "version": request.version},
-            valid_for=timedelta(hours=config.link_valid_hours),
+            valid_for=timedelta(hours=ctx.config.link_valid_hours),
         ),
         key=f"{kind}:{request.level}:{person}",
     )
@@ -91,7 +103,9 @@ def owner_of(request: Request, ctx: Context[Config]) -> str:
 
 def tell_owner(request: Request, ctx: Context[Config], template: str, **more: Any) -> Notify:
     """Tell the quote's owner what became of it."""
-    return Notify(to=owner_of(request, ctx), template=template, data={**told(request), **more}, key=template)
+    return Notify(
+        to=owner_of(request, ctx), template=template, data={**told(request, ctx.people), **more}, key=template
+    )
 
 
 def decision(

@@ -62,7 +62,9 @@ def _missed(event: Event[TimerDue], ctx: Context[Config], request: Request) -> l
         rule="cycle", reasons=_late(event), inputs={"cycle": str(ctx.config.cycle), "deadline": request.deadline_at},
     )  # fmt: skip
     cycle = {"cycle_zh": ctx.config.cycle.text("zh"), "cycle_en": ctx.config.cycle.text("en")}
-    above = Notify(to=ctx.config.fallback, template="overdue", data={**told(request), **cycle}, key="overdue:fallback")
+    above = Notify(
+        to=ctx.config.fallback, template="overdue", data={**told(request, ctx.people), **cycle}, key="overdue:fallback"
+    )
     return [made, above, tell_owner(request, ctx, "overdue", **cycle)]
 
 

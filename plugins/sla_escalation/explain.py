@@ -193,7 +193,12 @@ def _told(row: ClockRow, calendar: Calendar) -> Iterator[Line]:
         is_late = item.late or told_at - due_at > PROMPT
         late = (f"，于 {at} 补发", f", told late at {at}") if is_late and to else ("", "")
         back = ("，后撤回", ", withdrawn later") if item.withdrawn else ("", "")
-        way = f"（{'；'.join(item.path)}）" if item.path else "", f" ({'; '.join(item.path)})" if item.path else ""
+        way = (
+            f"（{'；'.join(item.path_zh or item.path)}）" if item.path else "",
+            f" ({'; '.join(item.path)})" if item.path else "",
+        )
+        if row.ended_at is not None and due_at > row.ended_at and not item.withdrawn:
+            back = ("，当时尚不知已结束", ", when it was not known yet that it had ended")
         yield Line(
             "told",
             f"{due} {zh}{name[0]}{whom[0]}{late[0]}{back[0]}{way[0]}",

@@ -163,7 +163,8 @@ class Keeper:
                 key=key_of(rule.policy.name, moment), kind=moment.kind, name=moment.name,
                 due=moment.at.isoformat(), at=self.ctx.now.isoformat(),
                 to=people.names() if moment in told_now else (),
-                path=people.paths() if moment is last else (), late=late,
+                path=people.paths() if moment is last else (),
+                path_zh=people.paths_zh() if moment is last else (), late=late,
             )
             for moment in come
         ]  # fmt: skip

@@ -29,18 +29,20 @@ class Told:
     at: str
     to: tuple[str, ...]
     path: tuple[str, ...]
+    path_zh: tuple[str, ...] = ()
     late: bool = False
     withdrawn: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return it as the clock's row keeps it."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {**values, "to": list(self.to), "path": list(self.path)}
+        return {**values, "to": list(self.to), "path": list(self.path), "path_zh": list(self.path_zh)}
 
 
 def told_of(stored: Mapping[str, Any]) -> Told:
     """Return a stored entry."""
-    return Told(**{**stored, "to": tuple(stored["to"]), "path": tuple(stored["path"])})
+    zh = tuple(stored.get("path_zh", ()))  # not stored by old code
+    return Told(**{**stored, "to": tuple(stored["to"]), "path": tuple(stored["path"]), "path_zh": zh})
 
 
 def told_rows(row: ClockRow | None) -> list[Told]:
@@ -102,6 +104,10 @@ class Audience:
     def paths(self) -> tuple[str, ...]:
         """Return how each was found."""
         return tuple(" → ".join((item.asked, *item.path)) for item in self.found)
+
+    def paths_zh(self) -> tuple[str, ...]:
+        """Return the same in Chinese."""
+        return tuple(" → ".join((item.asked, *item.path_zh)) for item in self.found)
 
 
 def audience(wanted: Iterable[str], event: Event[Any], ctx: Context[Config]) -> Audience:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -30,6 +31,11 @@ def test_the_deputy_of_the_absence_stands_in_before_the_standing_one() -> None:
             "张伟 (zhang_wei) holds bu_manager@new_energy",
             "张伟 (zhang_wei) is absent until 2026-10-07 (年假); deputy: 李娜 (li_na) and then 王芳 (wang_fang)",
             "李娜 (li_na) is there",
+        ],
+        "path_zh": [
+            "张伟 (zhang_wei) 担任事业部经理（bu_manager@new_energy）",
+            "张伟 (zhang_wei) 不在岗，至 2026-10-07（年假）；代理人：李娜 (li_na)，其次 王芳 (wang_fang)",
+            "李娜 (li_na) 在岗",
         ],
         "reason": None,
     }
@@ -181,7 +187,8 @@ def test_the_search_ends_and_never_answers_with_who_cannot_be_asked(
 ) -> None:
     found = resolve(company, who, unit, day, exclude)
     assert found.path
-    assert (found.person is None) == (found.reason is not None)
+    assert [bool(re.search(r"[\u4e00-\u9fff]", step)) for step in found.path_zh] == [True] * len(found.path)
+    assert (found.person is None) == (found.reason is not None) == (found.reason_zh is not None)
     if found.person is None:
         return
     item = company["people"][found.person.slug]

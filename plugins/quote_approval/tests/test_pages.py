@@ -16,7 +16,7 @@ def test_an_approver_sees_the_quote_and_decides_from_the_link(both):
     shown = call("GET", path, anonymous=True)
     text = shown.get_data(as_text=True)
     assert shown.status_code == 200
-    for word in ("华星电子", "194,000", "7 %", "月结30天", "6005A-T6", "陈经理 (chen) holds", "按客户等级审核", "同意"):
+    for word in ("华星电子", "194,000", "7 %", "月结30天", "6005A-T6", "陈经理 (chen) 担任", "按客户等级审核", "同意"):
         assert word in text
     done = call("POST", path, anonymous=True, data={"decision": "approve", "comment": "好"})
     assert "报价已批准" in done.get_data(as_text=True)

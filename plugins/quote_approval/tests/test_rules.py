@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 import pytest
@@ -51,14 +52,16 @@ def faults(**values):
     ],
 )
 def test_the_tier_comes_from_the_customer_and_says_from_where(customer, tier):
-    found, origin = tier_of(customer, CONFIG)
+    found, origin, origin_zh = tier_of(customer, CONFIG)
     assert found == tier
-    assert origin
+    assert origin.isascii() and re.search(r"[\u4e00-\u9fff]", origin_zh)
 
 
 def test_the_tier_may_stand_in_a_field_of_the_crm():
     customer = Customer(id="C", tier="A", extra={"klasse": "c"})
-    assert tier_of(customer, config(tier_field="extra.klasse")) == ("C", "customer field extra.klasse")
+    assert tier_of(customer, config(tier_field="extra.klasse")) == (
+        "C", "customer field extra.klasse", "取自客户字段 extra.klasse",
+    )  # fmt: skip
 
 
 def test_what_a_quote_claims_about_its_customer_is_not_believed():

@@ -107,7 +107,8 @@ class Bench:
     def clock(self) -> Any:
         return SimpleNamespace(now=lambda: self.now)
 
-    def send(self, name: str, data: Mapping[str, Any], *, at: datetime | None = None) -> None:
+    def send(self, name: str, data: Mapping[str, Any], *, at: datetime | None = None, heard: bool = True) -> None:
+        """Let the CRM say something; with `heard` False while the plugin is switched off, so only the record knows."""
         kind = name.partition(".")[0]
         key = (kind, str(data["id"]))
         occurred = at or self.now
@@ -122,6 +123,8 @@ class Bench:
         before = self.units.get(key)
         unit = self.units[key] = UNITS.get(str(state.get("industry", ("", ""))[1]), "new_energy")
         more = {**self._envelope(unit, occurred), "record": self._record(key), "changed": frozenset(changed)}
+        if not heard:
+            return
         self._handle(plugin.on_event, BUILDERS[kind](name, event=more, **data))
         if before is not None and before != unit:
             for place in sorted((before, unit)):

@@ -21,6 +21,8 @@ WORKING = {
     }
 }  # fmt: skip
 
+DONE = "resolved/solved/closed/completed/已解决/已关闭/已办结/已完成"
+
 
 def lines(bench, name, language, now):
     row = next(row for row in bench.rows(ClockRow) if row.clock == name)
@@ -65,7 +67,8 @@ def test_the_national_day_week_of_2025_with_its_make_up_days_and_a_pause():
         "2025-09-29 14:00 warned 50%, told li_na (person:li_na → 李娜 (li_na) is there)",
         "2025-09-30 14:00 breached, told li_na, sun_li (person:li_na → 李娜 (li_na) is there; "
         "manager_of:li_na → the manager of 李娜 (li_na) is 孙丽 (sun_li) → 孙丽 (sun_li) is there)",
-        "any of these would stop it: resolved_at changes and resolved_at known; complaint.resolved/complaint.closed",
+        "any of these would stop it: resolved_at changes and resolved_at known; complaint.resolved/complaint.closed; "
+        f"status changes and status in {DONE}",
         "it stands still while waiting_for in customer/client/客户",
     ]
 
@@ -83,7 +86,8 @@ def test_a_pause_leaves_the_due_moment_open_in_chinese():
         "起算 2026-11-23 09:30，事件 complaint.opened",
         "2026-11-23 09:30 至 2026-11-23 13:30 计 4 小时",
         "2026-11-23 13:30 至 现在 暂停 3 小时，不计时（waiting_for = customer）",
-        "以下任一发生即停止：resolved_at 变更 且 resolved_at 已知；complaint.resolved/complaint.closed",
+        "以下任一发生即停止：resolved_at 变更 且 resolved_at 已知；complaint.resolved/complaint.closed；"
+        f"status 变更 且 status 属于 {DONE}",
         "以下情况暂停：waiting_for 属于 customer/client/客户",
     ]
 
@@ -104,6 +108,18 @@ def test_a_breach_that_was_told_before_the_reply_was_known():
         "2026-11-24 08:30 met: complaint.replied",
         "the breach was announced at 2026-11-24 09:30, before the reply was known (at 2026-11-24 10:30)",
     ]
+
+
+def test_a_warning_that_was_told_before_the_reply_was_known_says_so():
+    bench = Bench(config({"policies": {"complaint_first_response": {"warn": ["50%"], "levels": []}}}), PEOPLE)
+    bench.send("complaint.opened", {"id": "T-1", "industry": "ev", "owner": "service.east"})
+    start = bench.now
+    bench.later(hours=13)
+    bench.send("complaint.replied", {"id": "T-1", "waiting_for": "customer"}, at=start + timedelta(hours=11))
+    (told,) = [line for line in lines(bench, "complaint_first_response", "en", "2026-12-01T00:00") if "warned" in line]
+    assert ", when it was not known yet that it had ended" in told
+    (told,) = [line for line in lines(bench, "complaint_first_response", "zh", "2026-12-01T00:00") if "预警" in line]
+    assert "，当时尚不知已结束" in told
 
 
 def test_what_was_heard_of_late_says_when_people_were_really_told():

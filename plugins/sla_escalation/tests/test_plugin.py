@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from core.api import Decide
-from core.testing import NOW, context, lead_event, plugin_event, plugin_session, quote_event
+from core.testing import NOW, context, lead_event, plugin_event, plugin_session
 from plugins.sla_escalation.commands import recompute
 from plugins.sla_escalation.models import ClockRow, Watch
 from plugins.sla_escalation.plugin import on_event
@@ -128,6 +128,29 @@ def test_a_pause_learned_late_takes_a_breach_back_and_the_real_one_is_told(bench
     assert (row.state, row.due_at) == ("breached", NOW + 39 * HOUR)
     breaches = [item for item in row.told if item["kind"] == "breach"]
     assert [bool(item["withdrawn"]) for item in breaches] == [True, False]
+
+
+def test_what_was_resolved_while_the_plugin_was_off_breaks_no_promise_once_it_is_on_again(bench):
+    bench.send("complaint.opened", {**OPENED, "owner": "service.east"})
+    bench.later(hours=13)
+    bench.send("complaint.resolved", {"id": "T-1", "status": "resolved"}, heard=False)
+    bench.later(hours=100)
+    for name in ("complaint_first_response", "complaint_resolution"):
+        row = clock(bench, name)
+        assert (row.state, row.ended_at) == ("met", NOW + 19.2 * HOUR)  # when the next timer looked at the record
+        assert people_told(row, "breach") == []
+
+
+def test_the_time_of_a_resolution_that_was_not_heard_is_the_records_own(bench):
+    bench.send("complaint.opened", {**OPENED, "owner": "service.east"})
+    resolved_at = (NOW + 20 * HOUR).isoformat()
+    bench.jump(hours=30)
+    bench.send("complaint.resolved", {"id": "T-1", "status": "已解决", "resolved_at": resolved_at}, heard=False)
+    bench.send("complaint.updated", {"id": "T-1", "severity": "high"})
+    assert clock(bench, "complaint_resolution").ended_at in (None, NOW + 20 * HOUR)
+    bench.later(hours=100)
+    row = clock(bench, "complaint_resolution")
+    assert (row.state, row.ended_at) == ("met", NOW + 20 * HOUR)
 
 
 def test_a_complaint_that_turns_out_complex_gets_another_policy_from_the_same_start(bench):
@@ -348,16 +371,3 @@ def test_most_events_of_most_records_leave_nothing_behind(server):
     server.send("market.price_changed", {"id": "aluminium", "price": "20000"})
     server.send("customer.updated", {"id": "C-9", "tier": "A"})
     assert server.rows(ClockRow) == server.rows(Watch) == []
-
-
-@pytest.mark.parametrize(("status", "state"), [("approved", "met"), ("asked", "running")])
-def test_a_quote_is_decided_when_the_approvers_have_and_not_when_one_asks_back(status, state):
-    with plugin_session(FOLDER) as session:
-        ctx = context(config(), unit="new_energy", session=session, calendar="cn", people=PEOPLE)
-        on_event(quote_event("quote.submitted", event={"unit": "new_energy"}), ctx)
-        session.apply()
-        record = quote_event("quote.submitted").record
-        on_event(plugin_event("quote_approval.decided", {"status": status}, kind="quote", record=record), ctx)
-        session.apply()
-        (row,) = session.scalars(sa.select(ClockRow))
-    assert row.state == state
