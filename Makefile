@@ -108,7 +108,8 @@ lock: ## Write both lock files anew from pyproject.toml (UPGRADE=1 takes the new
 		echo "$$out: $$(grep -c '^[a-z].*==' "$$out") packages"; \
 	}; \
 	lock requirements.lock $(if $(UPGRADE),--upgrade); \
-	lock requirements-test.lock $(if $(UPGRADE),--upgrade) --extra test --constraint requirements.lock
+	lock requirements-fleet.lock $(if $(UPGRADE),--upgrade) --extra fleet --constraint requirements.lock; \
+	lock requirements-test.lock $(if $(UPGRADE),--upgrade) --extra fleet --extra test --constraint requirements.lock
 
 .PHONY: help
 help: ## This list
