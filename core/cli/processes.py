@@ -6,10 +6,10 @@ import contextlib
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flask
 import structlog
@@ -44,6 +44,12 @@ from core.web.refusals import Refusals
 from core.web.server import serve
 from core.web.services import Change, RollBack
 
+if TYPE_CHECKING:
+    from core.fleet.worker import LaneWorker
+
+MEMORY_LIMIT = 512_000_000
+"""Bytes a worker of a fleet may grow to before a fresh process takes its place."""
+
 REFRESH_S = 0.5
 """How often a web process looks for a newer configuration version."""
 
@@ -57,10 +63,14 @@ class Bells:
     workers: Sequence[Bell]
     courier: Bell = field(default_factory=Bell)
 
-    def ring_workers(self) -> None:
-        """Wake every worker."""
+    def ring_workers(self, lanes: Iterable[int] = ()) -> None:
+        """Wake every worker; each looks at all lanes of its share."""
         for bell in self.workers:
             bell.ring()
+
+
+Wake = Callable[[Iterable[int]], None]
+"""Says that these lanes have work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,17 @@ class Place:
         """Open the database."""
         return Database(self.environment.database_url, pool_size=pool_size)
 
+    def waking(self, ring: Wake) -> Wake:
+        """Return what wakes workers: messages of the fleet's broker where there is one, else `ring`."""
+        if self.environment.broker_url is None:
+            return ring
+        from core.fleet.broker import celery_app
+        from core.fleet.post import LanePost
+
+        return LanePost(
+            self.database(2), SystemClock(), celery_app(self.environment.broker_url, self.environment.broker_queue)
+        ).ring
+
     def roots(self) -> tuple[Path, ...]:
         """Return the folders that may hold plugins."""
         return self.assembly.roots(self.environment)
@@ -81,7 +102,7 @@ class Place:
 
 def web(place: Place, bells: Bells, listener: socket.socket, start: Start) -> None:
     """Acknowledge webhooks and answer the API until told to stop."""
-    parts = _WebParts(place, bells.ring_workers, start.stopping)
+    parts = _WebParts(place, place.waking(bells.ring_workers), start.stopping)
     refusals = Refusals(lambda: parts.watch.configuration().sources)
     dispatcher = AcknowledgingDispatcher(parts.group_commit, parts.writer, parts.watch.is_full, refusals)
     app = parts.app(dispatcher.accept)
@@ -91,14 +112,14 @@ def web(place: Place, bells: Bells, listener: socket.socket, start: Start) -> No
 def standalone_web(place: Place) -> flask.Flask:
     """Return the web app for another WSGI server; workers are woken through the database or find work themselves."""
     log.configure()
-    parts = _WebParts(place, lambda: None, lambda: False)
+    parts = _WebParts(place, place.waking(lambda lanes: None), lambda: False)
     return parts.app(parts.writer.accept)
 
 
 class _WebParts:
     """What a web process is made of, whatever server runs its app."""
 
-    def __init__(self, place: Place, wake: Callable[[], None], stopping: Callable[[], bool]) -> None:
+    def __init__(self, place: Place, wake: Wake, stopping: Callable[[], bool]) -> None:
         self._place = place
         self._wake = wake
         self._stopping = stopping
@@ -131,7 +152,7 @@ class _WebParts:
             change=_change(self._place, self._database, self._plugins, self.watch),
             roll_back=_roll_back(self._place, self._database, self._plugins, self.watch),
             remap=self._place.assembly.remap_factory(lambda: configuration().sources, self._clock),
-            wake=self._wake,
+            wake=lambda: self._wake(()),
             schema_fault=_SchemaCheck(list(self._plugins.values())),
         )
 
@@ -241,10 +262,7 @@ def _roll_back(place: Place, database: Database, plugins: dict[str, Plugin], wat
 def worker(place: Place, bells: Bells, share: Share, start: Start) -> None:
     """Drain this worker's share of the lanes until told to stop."""
     database = place.database(4)
-    plugins = load_plugins(place.roots())
-    for plugin in plugins.values():
-        if plugin.error is not None:
-            _log.error("plugin_not_loaded", plugin=plugin.name, reason=plugin.error)
+    plugins = _loaded(place)
     bell = bells.workers[share.index % len(bells.workers)]
     listen(database, bell)
     metrics.connect_observers()
@@ -262,6 +280,50 @@ def worker(place: Place, bells: Bells, share: Share, start: Start) -> None:
         crash=start.crash,
         observe=observe_written,
     ).run()
+
+
+def fleet_worker(place: Place, bells: Bells, index: int, start: Start) -> None:
+    """Drain the lanes that the broker's messages name, until told to stop."""
+    _lane_worker(place, bells, f"worker-{index}", start).run()
+
+
+def sweeper(place: Place, bells: Bells, start: Start) -> None:
+    """Look after lanes that no message came for, until told to stop."""
+    from core.fleet.sweeper import Sweeper
+
+    Sweeper(_lane_worker(place, bells, "sweeper", start)).run()
+
+
+def _lane_worker(place: Place, bells: Bells, name: str, start: Start) -> LaneWorker:
+    from core.fleet.broker import celery_app
+    from core.fleet.worker import LaneWorker
+
+    assert place.environment.broker_url is not None
+    database = place.database(4)
+    plugins = _loaded(place)
+    metrics.connect_observers()
+    return LaneWorker(
+        database=database,
+        clock=SystemClock(),
+        plugins=plugins,
+        configurations=Configurations(database, plugins),
+        app=celery_app(place.environment.broker_url, place.environment.broker_queue),
+        slot=start.slot,
+        wake_courier=bells.courier.ring,
+        stopping=start.stopping,
+        name=name,
+        memory_limit=MEMORY_LIMIT,
+        crash=start.crash,
+        observe=observe_written,
+    )
+
+
+def _loaded(place: Place) -> dict[str, Plugin]:
+    plugins = load_plugins(place.roots())
+    for plugin in plugins.values():
+        if plugin.error is not None:
+            _log.error("plugin_not_loaded", plugin=plugin.name, reason=plugin.error)
+    return plugins
 
 
 def observe_written(written: Written) -> None:
@@ -293,7 +355,7 @@ def courier(place: Place, bells: Bells, start: Start) -> None:
         configurations=Configurations(database),
         slot=start.slot,
         own_bell=bells.courier,
-        wake_workers=bells.ring_workers,
+        wake_workers=place.waking(bells.ring_workers),
         stopping=start.stopping,
         observe=observe,
     ).run()

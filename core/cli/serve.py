@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import functools
 import os
@@ -19,7 +20,7 @@ from sqlalchemy.engine import make_url
 from core import log
 from core.cli.output import as_letter, letter_lines
 from core.host.environment import make_database_folder
-from core.model.errors import OutriggerError, StorageUnavailable
+from core.model.errors import ConfigurationRefused, OutriggerError, StorageUnavailable
 
 if TYPE_CHECKING:
     from core.cli.processes import Bells, Place
@@ -60,19 +61,49 @@ def serve(context: Any, host: str, port: int, workers: int) -> None:
 @click.pass_obj
 def web(context: Any, host: str, port: int) -> None:
     """Run only the web role, for several machines that share a PostgreSQL."""
-    _run(context, host, port, 1, roles=("web",), apply_file=False)
+    _run(context, host, port, 1, roles=("web",), apply_file=False, fleet=_fleet(context))
 
 
 @click.command()
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Worker processes.")
 @click.pass_obj
 def worker(context: Any, workers: int) -> None:
-    """Run only workers and a courier, for several machines that share a PostgreSQL."""
-    _run(context, None, 0, workers, roles=("worker", "courier"), apply_file=False)
+    """Run only workers and a courier, for several machines that share a PostgreSQL.
+
+    With OUTRIGGER_BROKER_URL the workers are Celery workers, and messages tell them which lanes have work; without it
+    they look into the database.
+    """
+    fleet = _fleet(context)
+    roles = ("fleet_worker", "sweeper", "courier") if fleet else ("worker", "courier")
+    _run(context, None, 0, workers, roles=roles, apply_file=False, fleet=fleet)
 
 
-def _run(context: Any, host: str | None, port: int, workers: int, *, roles: tuple[str, ...], apply_file: bool) -> None:
+def _fleet(context: Any) -> bool:
+    """Whether there is a broker. Raises ConfigurationRefused for one that cannot be used here."""
     environment = context.environment
+    if environment.broker_url is None:
+        return False
+    if make_url(environment.database_url).get_backend_name() == "sqlite":
+        raise ConfigurationRefused(
+            "OUTRIGGER_BROKER_URL is set, and the database is SQLite, which serves one machine: set "
+            "OUTRIGGER_DATABASE_URL to a PostgreSQL, or take the broker away and run `outrigger serve`."
+        )
+    try:
+        from core.fleet.broker import celery_app
+    except ModuleNotFoundError as missing:
+        raise ConfigurationRefused(
+            f"OUTRIGGER_BROKER_URL is set, and {missing.name} is not installed: install requirements-fleet.lock, or "
+            "Outrigger with its extra `fleet`."
+        ) from None
+    celery_app(environment.broker_url, environment.broker_queue)
+    return True
+
+
+def _run(
+    context: Any, host: str | None, port: int, workers: int, *,
+    roles: tuple[str, ...], apply_file: bool, fleet: bool = False,
+) -> None:  # fmt: skip
+    environment = context.environment if fleet else dataclasses.replace(context.environment, broker_url=None)
     make_database_folder(environment.database_url)
     folder = _metrics_folder()
     # Imported only now: the metrics library decides at import whether several processes share its files.
@@ -114,6 +145,12 @@ def _children(
         for index in range(workers):
             target = functools.partial(processes.worker, place, bells, Share(index, workers))
             children.append(Child(f"worker-{index}", target))
+    if "fleet_worker" in roles:
+        for index in range(workers):
+            # Celery waits for messages by itself, so silence means nothing; a call that hangs is seen all the same.
+            target = functools.partial(processes.fleet_worker, place, bells, index)
+            children.append(Child(f"worker-{index}", target, watch_silence=False))
+        children.append(Child("sweeper", functools.partial(processes.sweeper, place, bells)))
     if "courier" in roles:
         children.append(Child("courier", functools.partial(processes.courier, place, bells)))
     return children

@@ -1,7 +1,8 @@
 """Reads `OUTRIGGER_*` environment variables: where things are, and overrides of single keys of plugins.toml.
 
-`OUTRIGGER_DATABASE_URL`, `OUTRIGGER_CONFIG`, `OUTRIGGER_PUBLIC_URL` and `OUTRIGGER_PLUGIN_DIRS` say where things
-are; `OUTRIGGER_SECTION__KEY` overrides a key. Each may end in `_FILE` and then names a file that holds the value.
+`OUTRIGGER_DATABASE_URL`, `OUTRIGGER_CONFIG`, `OUTRIGGER_PUBLIC_URL`, `OUTRIGGER_PLUGIN_DIRS`, `OUTRIGGER_BROKER_URL`
+and `OUTRIGGER_BROKER_QUEUE` say where things are; `OUTRIGGER_SECTION__KEY` overrides a key. Each may end in `_FILE` and
+then names a file that holds the value.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class Environment:
     config_path: Path = Path("plugins.toml")
     public_url: str = "http://127.0.0.1:8080"
     plugin_directories: tuple[Path, ...] = ()
+    broker_url: str | None = None  # of a fleet's Celery; without one the workers look into the database
+    broker_queue: str = "outrigger"  # one for each installation, where several share a broker
 
 
 def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
@@ -47,6 +50,8 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
         config_path=Path(_value(environ, "OUTRIGGER_CONFIG") or "plugins.toml"),
         public_url=(_value(environ, "OUTRIGGER_PUBLIC_URL") or "http://127.0.0.1:8080").rstrip("/"),
         plugin_directories=tuple(Path(part) for part in directories.split(os.pathsep) if part),
+        broker_url=_value(environ, "OUTRIGGER_BROKER_URL") or None,
+        broker_queue=_value(environ, "OUTRIGGER_BROKER_QUEUE") or "outrigger",
     )
 
 

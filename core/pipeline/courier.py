@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import structlog
@@ -37,7 +37,7 @@ class Courier:
     configurations: ConfigurationSource
     slot: CallSlot
     own_bell: Bell
-    wake_workers: Callable[[], None]
+    wake_workers: Callable[[Iterable[int]], None]
     stopping: Callable[[], bool]
     observe: Callable[[str, str], None] = lambda effect, result: None
     step: Callable[[str], None] = lambda name: None
@@ -99,14 +99,14 @@ class Courier:
             # Looked for again inside the transaction: a timer cancelled meanwhile must not fire.
             due = find_due(connection, newest, now)
             follow_ups = find_follow_ups(connection, now)
-            store(connection, [*follow_ups.events, *due.events], now)
+            stored = store(connection, [*follow_ups.events, *due.events], now)
             due.mark(connection)
             follow_ups.mark(connection, now)
             if not self.database.is_sqlite:
                 connection.exec_driver_sql("NOTIFY outrigger_events")
         count = len(due.marks) + len(follow_ups.messages)
         if count:
-            self.wake_workers()
+            self.wake_workers(stored.lanes)
         return count
 
     def _current(self) -> Configuration:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import sqlalchemy as sa
 import structlog
@@ -60,7 +60,7 @@ class GroupCommit:
         database: Database,
         clock: Clock,
         *,
-        wake: Callable[[], None] = lambda: None,
+        wake: Callable[[Iterable[int]], None] = lambda lanes: None,
         observe: Callable[[Sequence[InboundItem], Stored], None] = lambda items, stored: None,
     ) -> None:
         self._database = database
@@ -110,7 +110,7 @@ class GroupCommit:
 
     def _tell(self, items: Sequence[InboundItem], stored: Stored) -> None:
         try:
-            self._wake()
+            self._wake(stored.lanes)
             self._observe(items, stored)
         except Exception as error:
             # The events are on disk. Whoever only watches must not make it look as if they were not.

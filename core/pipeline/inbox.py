@@ -41,6 +41,8 @@ class Stored:
     is_new: list[bool] = field(default_factory=list)
     is_rejected: list[bool] = field(default_factory=list)
     is_conflict: list[bool] = field(default_factory=list)
+    lanes: set[int] = field(default_factory=set)
+    """The lanes that have work by the new events."""
 
     def slice(self, start: int, end: int) -> Accepted:
         """Summarise the items from `start` to `end`."""
@@ -78,6 +80,7 @@ def store(connection: Connection, items: Sequence[InboundItem], now: datetime) -
         result.is_rejected.append(not isinstance(item, InboundEvent))
     if rows:
         insert_rows(connection, events, rows)
+        result.lanes = {row["lane"] for row in rows if row["status"] == EventStatus.ACCEPTED.value}
     if conflicts:
         connection.execute(_CONFLICT, conflicts)
     return result

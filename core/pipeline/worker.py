@@ -23,7 +23,7 @@ from core.pipeline.switch_news import SwitchNews
 from core.pipeline.wake import Bell
 from core.store.columns import status_in
 from core.store.database import Database
-from core.store.tables import deliveries
+from core.store.tables import deliveries, events
 from core.time.clock import Clock
 
 IDLE_S = 0.5
@@ -91,17 +91,7 @@ class Worker:
         )  # fmt: skip
         if self.crash is not None:
             call, how = self.crash
-            with self.database.write() as connection:
-                limit = self.configurations.current(connection).dispatch.crashes_to_quarantine
-                active = record_crash(connection, call, how, self.clock.now(), limit=limit)
-            _log.error(
-                "plugin_took_worker_down",
-                unit=call.unit,
-                plugin=call.plugin,
-                event_id=call.event_id,
-                how=how,
-                quarantined=active,
-            )
+            after_crash(self.database, self.clock, self.configurations, call, how)
             dispatcher.one_at_a_time = 2
             dispatcher.crashed = frozenset({(call.event_id, call.plugin)})
         return dispatcher
@@ -114,11 +104,32 @@ class Worker:
             return
         with self.database.read() as connection:
             news.tell(connection)
-            needed = _needs_upkeep(connection)
-        if needed:
-            with self.database.write() as connection:
-                release_lifted(connection, self.clock.now(), functools.partial(dispatcher.is_able, connection))
-                release_overdue(connection, self.clock.now())
+        keep_up(self.database, self.clock, dispatcher.is_able)
+
+
+def after_crash(
+    database: Database, clock: Clock, configurations: ConfigurationSource, call: Call, how: str
+) -> int | None:
+    """Count a plugin that took its worker down, and say so; return the lane of the event it was about."""
+    with database.write() as connection:
+        limit = configurations.current(connection).dispatch.crashes_to_quarantine
+        active = record_crash(connection, call, how, clock.now(), limit=limit)
+        lane: int | None = connection.execute(sa.select(events.c.lane).where(events.c.seq == call.event_seq)).scalar()
+    _log.error(
+        "plugin_took_worker_down", unit=call.unit, plugin=call.plugin, event_id=call.event_id, how=how,
+        quarantined=active,
+    )  # fmt: skip
+    return lane
+
+
+def keep_up(database: Database, clock: Clock, is_able: Callable[[Connection, str, str], bool]) -> None:
+    """Let go the deliveries whose plugin is out of quarantine, and those that waited too long; once a second."""
+    with database.read() as connection:
+        needed = _needs_upkeep(connection)
+    if needed:
+        with database.write() as connection:
+            release_lifted(connection, clock.now(), functools.partial(is_able, connection))
+            release_overdue(connection, clock.now())
 
 
 def _needs_upkeep(connection: Connection) -> bool:

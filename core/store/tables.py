@@ -233,6 +233,13 @@ outbox = sa.Table(
     sqlite_autoincrement=True,
 )
 
+dirty_lanes = sa.Table(
+    "dirty_lanes",
+    metadata,
+    sa.Column("lane", sa.Integer, primary_key=True, autoincrement=False),
+    _column("marked_at", InstantColumn),
+)
+
 config_versions = sa.Table(
     "config_versions",
     metadata,

@@ -1,0 +1,80 @@
+"""Which lanes have work for a fleet: a mark for each, so that its message is published once and not once per event.
+
+A mark is set after the events are committed and taken away before the lane is looked at. So whatever was committed
+before a mark that stood there is seen by whoever takes it away, and whatever came later sets a new one. Marks are only
+wake-ups: one that is lost costs a second, since `left_behind` looks into the tables themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.engine import Connection
+
+from core.model.instants import to_micros
+from core.model.outcomes import CLAIMABLE_DELIVERY, EventStatus
+
+LEFT_BEHIND = timedelta(seconds=1)
+"""How long an event may wait before its lane counts as left behind."""
+
+FORGOTTEN = timedelta(seconds=5)
+"""How old a mark may grow before its message counts as lost."""
+
+LOOKED_AT = 2000
+"""How many of the oldest events, and of the longest due deliveries, one look goes through."""
+
+_CLAIMABLE = ", ".join(f"'{status}'" for status in sorted(CLAIMABLE_DELIVERY))
+
+# In the order of their numbers, so that two who mark the same lanes never wait for each other in a circle.
+_MARK = """
+INSERT INTO dirty_lanes (lane, marked_at) SELECT lane, %s FROM unnest(%s::int[]) AS lane ORDER BY lane
+ON CONFLICT (lane) DO UPDATE SET marked_at = excluded.marked_at WHERE dirty_lanes.marked_at <= %s
+RETURNING lane
+"""
+_LEFT_BEHIND = f"""
+SELECT DISTINCT lane FROM (
+    (SELECT lane FROM events WHERE status = '{EventStatus.ACCEPTED}' AND accepted_at <= %s
+     ORDER BY seq LIMIT {LOOKED_AT})
+    UNION ALL
+    (SELECT lane FROM deliveries WHERE status IN ({_CLAIMABLE}) AND due_at <= %s
+     ORDER BY due_at, event_seq LIMIT {LOOKED_AT})
+) AS waiting ORDER BY lane
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One lane as a worker's share of them."""
+
+    number: int
+
+    @property
+    def index(self) -> int:
+        """The number among the shares; upkeep is for another process."""
+        return self.number
+
+    def condition(self, column: str = "lane") -> str:
+        """Return the SQL condition that picks the lane."""
+        return f"{column} = {self.number:d}"
+
+
+def mark(connection: Connection, lanes: Iterable[int], now: datetime, *, again: timedelta = FORGOTTEN) -> list[int]:
+    """Mark lanes that have work; return those whose message is to be published: newly marked, or marked long ago."""
+    wanted = sorted(set(lanes))
+    if not wanted:
+        return []
+    rows = connection.exec_driver_sql(_MARK, (to_micros(now), wanted, to_micros(now - again)))
+    return sorted(int(row[0]) for row in rows)
+
+
+def clean(connection: Connection, lane: int) -> None:
+    """Take a lane's mark away, in a transaction that ends before the lane is looked at."""
+    connection.exec_driver_sql("DELETE FROM dirty_lanes WHERE lane = %s", (lane,))
+
+
+def left_behind(connection: Connection, now: datetime) -> list[int]:
+    """Return lanes whose oldest events or due deliveries nobody has come for."""
+    rows = connection.exec_driver_sql(_LEFT_BEHIND, (to_micros(now - LEFT_BEHIND), to_micros(now)))
+    return [int(row[0]) for row in rows]

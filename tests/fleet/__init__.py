@@ -1,0 +1,1 @@
+"""Several hosts in one: web and worker processes that share a PostgreSQL and a broker, and what befalls them."""

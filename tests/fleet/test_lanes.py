@@ -1,0 +1,84 @@
+"""Tests of the marks that say which lanes have work."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from core.model.inbound import InboundEvent, inbound_event
+from core.pipeline.inbox import store
+from core.pipeline.lanes import FORGOTTEN, LEFT_BEHIND, clean, left_behind, mark
+from core.store.database import Database
+
+NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+
+
+def lead(record_id: str) -> InboundEvent:
+    """Return an event about a lead."""
+    return inbound_event(
+        source="crm", type="lead.created", data={"id": record_id}, dedupe_key=record_id, occurred_at=NOW
+    )
+
+
+def test_a_lane_is_told_of_once_until_somebody_has_come_for_it(database: Database) -> None:
+    with database.write() as connection:
+        assert mark(connection, [7, 3, 7], NOW) == [3, 7]
+        assert mark(connection, [3, 9], NOW) == [9]
+        clean(connection, 3)
+        assert mark(connection, [3, 7, 9], NOW) == [3]
+
+
+def test_a_mark_that_nobody_came_for_is_told_of_again(database: Database) -> None:
+    with database.write() as connection:
+        mark(connection, [3], NOW)
+        assert mark(connection, [3], NOW + FORGOTTEN - timedelta(microseconds=1)) == []
+        assert mark(connection, [3], NOW + FORGOTTEN) == [3]
+        assert mark(connection, [3], NOW + FORGOTTEN) == []
+
+
+def test_no_lanes_are_no_work(database: Database) -> None:
+    with database.write() as connection:
+        assert mark(connection, [], NOW) == []
+
+
+def test_lanes_with_events_that_wait_for_more_than_a_second_are_left_behind(database: Database) -> None:
+    with database.write() as connection:
+        stored = store(connection, [lead("L-1"), lead("L-2")], NOW)
+        assert left_behind(connection, NOW) == []
+        assert left_behind(connection, NOW + LEFT_BEHIND) == sorted(stored.lanes)
+
+
+@given(steps=st.lists(st.tuples(st.sampled_from(["mark", "clean", "wait"]), st.integers(0, 3)), max_size=30))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_marking_is_a_set_of_lanes_with_the_time_each_was_told_of(database: Database, steps: list[Any]) -> None:
+    told: dict[int, datetime] = {}
+    now = NOW
+    with database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM dirty_lanes")
+        for what, lane in steps:
+            if what == "wait":
+                now += timedelta(seconds=lane * 2)
+            elif what == "clean":
+                clean(connection, lane)
+                told.pop(lane, None)
+            else:
+                is_new = lane not in told or told[lane] <= now - FORGOTTEN
+                assert mark(connection, [lane], now) == ([lane] if is_new else [])
+                told[lane] = now if is_new else told[lane]
+
+
+@pytest.mark.parametrize("status", ["retryable", "scheduled", "available"])
+def test_due_deliveries_leave_their_lane_behind_and_those_of_later_do_not(database: Database, status: str) -> None:
+    with database.write() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO deliveries (event_seq, event_id, plugin, unit, generation, outward, source, kind, record_id,"
+            " lane, status, attempts, due_at, out_of_order, config_version, created_at)"
+            " VALUES (1, 'evt_1', 'p', 'u', 0, true, 's', 'lead', 'L-1', 42, %s, 1, %s, false, 1, 0)",
+            (status, int(NOW.timestamp() * 1_000_000)),
+        )
+        assert left_behind(connection, NOW - timedelta(seconds=1)) == []
+        assert left_behind(connection, NOW) == [42]
