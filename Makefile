@@ -66,7 +66,7 @@ clean: ## Remove .venv and what tools left behind; databases stay
 ##@ Proving the promises
 
 .PHONY: bench
-bench: $(VENV)/.test $(VENV)/.project ## Throughput and latency as ratios to limits measured in the same run
+bench: $(VENV)/.test $(VENV)/.peers $(VENV)/.project ## Throughput and latency as ratios to limits and peers measured in the same run
 	@$(RUN) -m tests.bench
 
 .PHONY: crash
@@ -109,6 +109,7 @@ lock: ## Write both lock files anew from pyproject.toml (UPGRADE=1 takes the new
 	}; \
 	lock requirements.lock $(if $(UPGRADE),--upgrade); \
 	lock requirements-fleet.lock $(if $(UPGRADE),--upgrade) --extra fleet --constraint requirements.lock; \
+	lock tests/bench/peers/requirements.lock $(if $(UPGRADE),--upgrade) --extra peers --constraint requirements-fleet.lock; \
 	lock requirements-test.lock $(if $(UPGRADE),--upgrade) --extra fleet --extra test --constraint requirements.lock
 
 .PHONY: help
@@ -151,6 +152,11 @@ $(VENV)/.made:
 	@echo '$(CURDIR)' > $@
 
 $(VENV)/.replay: deploy/replay/requirements.lock | $(VENV)/.runtime
+	$(call say,installing the locked packages of $<)
+	@$(install_locked) $<
+	@touch $@
+
+$(VENV)/.peers: tests/bench/peers/requirements.lock | $(VENV)/.test
 	$(call say,installing the locked packages of $<)
 	@$(install_locked) $<
 	@touch $@

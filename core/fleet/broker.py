@@ -5,10 +5,10 @@ The message holds a lane's number and nothing else, so a broker that loses it, o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 import kombu
-from celery import Celery
+from celery import Celery, Task
 
 from core.model.errors import ConfigurationRefused, OutriggerError
 
@@ -33,6 +33,14 @@ class BrokerAway(OutriggerError):
     """The broker cannot be reached; work goes on by the scan of the tables, a second later than by messages."""
 
     code = "broker.away"
+
+
+class Drain(Protocol):
+    """Drains a lane; `is_sure` when whoever came for it before may have died."""
+
+    def __call__(self, lane: int, *, is_sure: bool) -> None:
+        """Drain it."""
+        ...
 
 
 def celery_app(broker_url: str, queue: str) -> Celery:
@@ -68,12 +76,12 @@ def celery_app(broker_url: str, queue: str) -> Celery:
     return app
 
 
-def drain_task(app: Celery, drain: Callable[[int], None]) -> None:
+def drain_task(app: Celery, drain: Drain) -> None:
     """Give the application its only task."""
 
-    @app.task(name=DRAIN, acks_late=True, reject_on_worker_lost=True, ignore_result=True)  # type: ignore[untyped-decorator]
-    def run(lane: int) -> None:
-        drain(lane)
+    @app.task(name=DRAIN, bind=True, acks_late=True, reject_on_worker_lost=True, ignore_result=True)  # type: ignore[untyped-decorator]
+    def run(task: Task, lane: int) -> None:
+        drain(lane, is_sure=bool((task.request.delivery_info or {}).get("redelivered")))
 
 
 def reach(broker_url: str) -> None:

@@ -57,8 +57,4 @@ class Sweeper:
         if lost and drainer.post.publish(lost):
             return
         if drainer.post.is_away:
-            for lane in waiting:
-                if around.stopping():
-                    return
-                around.slot.beat()
-                drainer.drain(lane)
+            drainer.work()

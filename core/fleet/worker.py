@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 from celery import Celery, signals
@@ -18,14 +19,14 @@ from core.host.plugin import Plugin
 from core.model.errors import StorageUnavailable
 from core.pipeline.completion import Written
 from core.pipeline.dispatch import ConfigurationSource, Dispatcher, Redo
-from core.pipeline.lanes import Lane, clean, mark
+from core.pipeline.lanes import clean, is_marked, left_behind, mark
 from core.pipeline.slot import Call, CallSlot
 from core.pipeline.worker import after_crash
 from core.store.database import Database
 from core.time.clock import Clock
 
 SLICE_S = 1.0
-"""How long a worker stays with one lane before the others have their turn; it goes on by a new message."""
+"""How long a worker works for one message; it goes on by new ones, so that it can be told to stop in between."""
 
 AWAY_S = 0.5
 """How long a worker waits for a database that is away before it gives the message back to the tables."""
@@ -75,64 +76,61 @@ class LaneWorker:
 
 
 class LaneDrainer:
-    """Drains one lane after another; also without a broker, as the sweeper does while it is away."""
+    """Drains what lanes hold, one message after another; without a broker the sweeper does it."""
 
     def __init__(self, around: LaneWorker, post: LanePost) -> None:
         self._around = around
         self.post = post
-        self._dispatcher = Dispatcher(
+        self.dispatcher = Dispatcher(
             around.database, around.clock, around.plugins, around.configurations, slot=around.slot, step=around.step
         )
 
-    @property
-    def dispatcher(self) -> Dispatcher:
-        """What decides and writes."""
-        return self._dispatcher
+    def drain(self, lane: int, *, is_sure: bool = False) -> None:
+        """Do what a message asks for, unless somebody has come for its lane already.
 
-    def drain(self, lane: int) -> None:
-        """Work until the lane has nothing more, or the others should have their turn."""
+        `is_sure` says that somebody may have come and died, as when the broker delivers a message again.
+        """
         try:
-            with self._around.database.write() as connection:
-                clean(connection, lane)
-            if self._work(lane):
-                self._go_on(lane)
+            with self._around.database.read() as connection:
+                if not is_sure and not is_marked(connection, lane):
+                    return
+            self.work()
         except StorageUnavailable as error:
             # The lane is found again by the scan as soon as the database is back.
             _log.warning("database_away", lane=lane, reason=error.message)
             time.sleep(AWAY_S)
 
-    def _work(self, lane: int) -> bool:
-        """Drain the lane; return whether it has more."""
-        self._dispatcher.share = Lane(lane)
+    def work(self) -> None:
+        """Take all marks, and work until nothing is left or the time is over; what is left then is told of anew."""
+        with self._around.database.write() as connection:
+            clean(connection)
         until = time.monotonic() + SLICE_S
-        while True:
+        while not self._around.stopping() and time.monotonic() < until:
             try:
-                written = self._dispatcher.drain()
+                written = self.dispatcher.drain()
             except Redo as redo:
-                _log.info("batch_put_off", lane=lane, reason=str(redo))
-                return True
+                _log.info("batch_put_off", reason=str(redo))
+                continue
             if not (written.events or written.deliveries):
-                return False
+                return
             if written.wake_outbox:
                 self._around.wake_courier()
             self._around.observe(written)
-            if self._around.stopping() or time.monotonic() > until:
-                return True
+        self._go_on()
 
-    def _go_on(self, lane: int) -> None:
+    def _go_on(self) -> None:
+        now = self._around.clock.now()
         with self._around.database.write() as connection:
-            new = mark(connection, [lane], self._around.clock.now())
+            new = mark(connection, left_behind(connection, now, after=timedelta(0)), now)
         if new:
             self.post.publish(new)
 
     def mend(self, call: Call, how: str) -> None:
         """Go on where the worker before died: its batch is planned first, and then run one by one."""
-        lane = after_crash(self._around.database, self._around.clock, self._around.configurations, call, how)
-        self._dispatcher.one_at_a_time = 2
-        self._dispatcher.crashed = frozenset({(call.event_id, call.plugin)})
-        if lane is not None:
-            self.drain(lane)
-        self._dispatcher.one_at_a_time = 0
+        after_crash(self._around.database, self._around.clock, self._around.configurations, call, how)
+        self.dispatcher.one_at_a_time = 2
+        self.dispatcher.crashed = frozenset({(call.event_id, call.plugin)})
+        self.work()
 
 
 def resident() -> int:

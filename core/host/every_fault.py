@@ -6,6 +6,7 @@ and the rest is loaded again, until nothing new is found: a person mends all of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -60,8 +61,13 @@ def load_every_fault(load: Load, table: Any, *, known: Iterable[str]) -> Loaded:
 
 def _follows(path: Path, message: str, gone: set[Path], lost: set[str]) -> bool:
     """Whether a fault is only there since something was taken out."""
-    around = any(path[: len(other)] == other or other[: len(path)] == path for other in gone)
-    return around or any(f'"{name}"' in message for name in lost)
+    for other in gone:
+        is_beside = other[:-1] in (path[:-1], path)  # a relation to what was taken out names it
+        if path[: len(other)] == other or other[: len(path)] == path:
+            return True
+        if is_beside and re.search(rf"\b{re.escape(other[-1])}\b", message):
+            return True
+    return any(f'"{name}"' in message for name in lost)
 
 
 def _take_out(rest: Any, fresh: list[tuple[Path, str]], found: Loaded, gone: set[Path], lost: set[str]) -> bool:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.outcomes import CLAIMABLE_DELIVERY, EventStatus
-from core.pipeline.driver_locks import LaneChoice, lock_lanes
+from core.pipeline.driver_locks import Share, lock_lanes
 from core.pipeline.work import RecordKey, record_key
 from core.store.columns import status_in
 from core.store.tables import deliveries, events
@@ -26,7 +26,7 @@ _ACCEPTED = status_in(EventStatus.ACCEPTED)
 _CLAIMABLE = status_in(*CLAIMABLE_DELIVERY)
 
 
-def claim_events(connection: Connection, share: LaneChoice, limit: int) -> list[Any]:
+def claim_events(connection: Connection, share: Share, limit: int) -> list[Any]:
     """Return accepted events, at most one of each record, lowest first; on PostgreSQL their lanes are locked."""
     e = events.c
     look = (
@@ -39,7 +39,7 @@ def claim_events(connection: Connection, share: LaneChoice, limit: int) -> list[
     return list(connection.execute(chosen.order_by(e.seq))) if numbers else []
 
 
-def claim_deliveries(connection: Connection, share: LaneChoice, now: datetime, limit: int) -> list[Any]:
+def claim_deliveries(connection: Connection, share: Share, now: datetime, limit: int) -> list[Any]:
     """Return due deliveries, at most one of each record, longest due first; on PostgreSQL their lanes are locked."""
     d = deliveries.c
     order = (d.due_at, d.event_seq)

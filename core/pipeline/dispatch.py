@@ -22,7 +22,7 @@ from core.pipeline import running
 from core.pipeline.care import Care
 from core.pipeline.claim import claim_deliveries, claim_events
 from core.pipeline.completion import Written, write_fresh, write_stored
-from core.pipeline.driver_locks import EVERYTHING, Fenced, LaneChoice, Share, check_lease
+from core.pipeline.driver_locks import EVERYTHING, Fenced, Share, check_lease
 from core.pipeline.plan import Surroundings, latest_open, load_open, load_records, load_timers, plan_event
 from core.pipeline.slot import CallSlot
 from core.pipeline.work import EventWork, RecordKey, record_key
@@ -95,8 +95,7 @@ class Dispatcher:
         self._clock = clock
         self._plugins = plugins
         self._configurations = configurations
-        self.share: LaneChoice = share  # which lanes the next batch is of
-        self._lease = share
+        self._share = share
         self._epoch = epoch
         self._slot = slot or CallSlot()
         self._seconds = seconds  # only to end a long batch early; no decision sees it
@@ -152,12 +151,12 @@ class Dispatcher:
 
     def _drain_stored(self, around: Surroundings, writing: Writing, care: Care, *, is_alone: bool) -> Written | None:
         limit = 1 if is_alone else around.configuration.dispatch.batch_size
-        rows = claim_deliveries(around.connection, self.share, around.now, limit)
+        rows = claim_deliveries(around.connection, self._share, around.now, limit)
         return self._run_stored(rows, around, writing, care) if rows else None
 
     def _drain_fresh(self, around: Surroundings, writing: Writing, care: Care) -> Written | None:
         limit = 1 if care is not Care.NONE else min(around.configuration.dispatch.batch_size, self._fits)
-        rows = claim_events(around.connection, self.share, limit)
+        rows = claim_events(around.connection, self._share, limit)
         return self._run_fresh(rows, around, writing, care) if rows else None
 
     @contextlib.contextmanager
@@ -260,4 +259,4 @@ class Dispatcher:
         if self._database.is_sqlite and load_open(connection, keys) != around.open_rows:
             raise Redo("a delivery that holds others back changed")
         if self._epoch is not None:
-            check_lease(connection, self._lease, self._epoch)
+            check_lease(connection, self._share, self._epoch)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -40,14 +39,6 @@ class Share:
     def condition(self, column: str = "lane") -> str:
         """Return the SQL condition that picks the share's lanes."""
         return f"{column} % {self.of} = {self.index}" if self.of > 1 else "1 = 1"
-
-
-class LaneChoice(Protocol):
-    """Which lanes a dispatcher works at."""
-
-    def condition(self, column: str = "lane") -> str:
-        """Return the SQL condition that picks them."""
-        ...
 
 
 EVERYTHING = Share()

@@ -1,14 +1,15 @@
 """Which lanes have work for a fleet: a mark for each, so that its message is published once and not once per event.
 
-A mark is set after the events are committed and taken away before the lane is looked at. So whatever was committed
-before a mark that stood there is seen by whoever takes it away, and whatever came later sets a new one. Marks are only
-wake-ups: one that is lost costs a second, since `left_behind` looks into the tables themselves.
+A mark is set after the events are committed and taken away before the lanes are looked at. So whatever was committed
+before a mark that stood there is seen by whoever takes it away, and whatever came later sets a new one. Who comes takes
+all marks and works at every lane that nobody else works at, since a batch of many lanes costs little more than one of
+a single lane; the messages of the others then find no mark and end at once. Marks are only wake-ups: one that is lost
+costs a second, since `left_behind` looks into the tables themselves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy.engine import Connection
@@ -44,22 +45,6 @@ SELECT DISTINCT lane FROM (
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """One lane as a worker's share of them."""
-
-    number: int
-
-    @property
-    def index(self) -> int:
-        """The number among the shares; upkeep is for another process."""
-        return self.number
-
-    def condition(self, column: str = "lane") -> str:
-        """Return the SQL condition that picks the lane."""
-        return f"{column} = {self.number:d}"
-
-
 def mark(connection: Connection, lanes: Iterable[int], now: datetime, *, again: timedelta = FORGOTTEN) -> list[int]:
     """Mark lanes that have work; return those whose message is to be published: newly marked, or marked long ago."""
     wanted = sorted(set(lanes))
@@ -69,12 +54,17 @@ def mark(connection: Connection, lanes: Iterable[int], now: datetime, *, again: 
     return sorted(int(row[0]) for row in rows)
 
 
-def clean(connection: Connection, lane: int) -> None:
-    """Take a lane's mark away, in a transaction that ends before the lane is looked at."""
-    connection.exec_driver_sql("DELETE FROM dirty_lanes WHERE lane = %s", (lane,))
+def clean(connection: Connection) -> set[int]:
+    """Take all marks away, in a transaction that ends before the lanes are looked at; return whose they were."""
+    return {int(row[0]) for row in connection.exec_driver_sql("DELETE FROM dirty_lanes RETURNING lane")}
 
 
-def left_behind(connection: Connection, now: datetime) -> list[int]:
-    """Return lanes whose oldest events or due deliveries nobody has come for."""
-    rows = connection.exec_driver_sql(_LEFT_BEHIND, (to_micros(now - LEFT_BEHIND), to_micros(now)))
+def is_marked(connection: Connection, lane: int) -> bool:
+    """Whether nobody has come for a lane since it was marked."""
+    return connection.exec_driver_sql("SELECT 1 FROM dirty_lanes WHERE lane = %s", (lane,)).first() is not None
+
+
+def left_behind(connection: Connection, now: datetime, *, after: timedelta = LEFT_BEHIND) -> list[int]:
+    """Return lanes with events that wait for longer than `after`, or with due deliveries."""
+    rows = connection.exec_driver_sql(_LEFT_BEHIND, (to_micros(now - after), to_micros(now)))
     return [int(row[0]) for row in rows]

@@ -23,7 +23,7 @@ from core.pipeline.switch_news import SwitchNews
 from core.pipeline.wake import Bell
 from core.store.columns import status_in
 from core.store.database import Database
-from core.store.tables import deliveries, events
+from core.store.tables import deliveries
 from core.time.clock import Clock
 
 IDLE_S = 0.5
@@ -107,19 +107,15 @@ class Worker:
         keep_up(self.database, self.clock, dispatcher.is_able)
 
 
-def after_crash(
-    database: Database, clock: Clock, configurations: ConfigurationSource, call: Call, how: str
-) -> int | None:
-    """Count a plugin that took its worker down, and say so; return the lane of the event it was about."""
+def after_crash(database: Database, clock: Clock, configurations: ConfigurationSource, call: Call, how: str) -> None:
+    """Count a plugin that took its worker down, and say so."""
     with database.write() as connection:
         limit = configurations.current(connection).dispatch.crashes_to_quarantine
         active = record_crash(connection, call, how, clock.now(), limit=limit)
-        lane: int | None = connection.execute(sa.select(events.c.lane).where(events.c.seq == call.event_seq)).scalar()
     _log.error(
         "plugin_took_worker_down", unit=call.unit, plugin=call.plugin, event_id=call.event_id, how=how,
         quarantined=active,
     )  # fmt: skip
-    return lane
 
 
 def keep_up(database: Database, clock: Clock, is_able: Callable[[Connection, str, str], bool]) -> None:

@@ -24,10 +24,12 @@ def fresh_queue() -> str:
 class Host(Server):
     """One host: a web process, or workers with their sweeper and courier. Its working folder is its own."""
 
-    def __init__(self, name: str, role: str, folder: Path, url: str, config: str, broker: str, queue: str) -> None:
+    def __init__(
+        self, name: str, role: str, folder: Path, url: str, config: str, broker: str, queue: str, *, workers: int = 1
+    ) -> None:
         home = folder / name
         home.mkdir()
-        super().__init__(home, url, config)
+        super().__init__(home, url, config, workers=workers)
         self.name, self.role, self._home = name, role, home
         self._environment |= {
             "OUTRIGGER_BROKER_URL": broker,
@@ -38,7 +40,9 @@ class Host(Server):
     def launch(self, role: str = "") -> None:
         """Start the host without waiting for it."""
         self._log_from = self.log.stat().st_size if self.log.exists() else 0
-        arguments = ["web", "--host", "127.0.0.1", "--port", str(self.port)] if self.role == "web" else ["worker"]
+        arguments = ["worker", "--workers", str(self._workers)]
+        if self.role == "web":
+            arguments = ["web", "--host", "127.0.0.1", "--port", str(self.port)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command(*arguments), env=self._environment, cwd=self._home,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from core.model.inbound import InboundEvent, inbound_event
 from core.pipeline.inbox import store
-from core.pipeline.lanes import FORGOTTEN, LEFT_BEHIND, clean, left_behind, mark
+from core.pipeline.lanes import FORGOTTEN, LEFT_BEHIND, clean, is_marked, left_behind, mark
 from core.store.database import Database
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -28,8 +28,9 @@ def test_a_lane_is_told_of_once_until_somebody_has_come_for_it(database: Databas
     with database.write() as connection:
         assert mark(connection, [7, 3, 7], NOW) == [3, 7]
         assert mark(connection, [3, 9], NOW) == [9]
-        clean(connection, 3)
-        assert mark(connection, [3, 7, 9], NOW) == [3]
+        assert [is_marked(connection, lane) for lane in (3, 4)] == [True, False]
+        assert clean(connection) == {3, 7, 9}
+        assert mark(connection, [3, 7], NOW) == [3, 7]
 
 
 def test_a_mark_that_nobody_came_for_is_told_of_again(database: Database) -> None:
@@ -58,13 +59,13 @@ def test_marking_is_a_set_of_lanes_with_the_time_each_was_told_of(database: Data
     told: dict[int, datetime] = {}
     now = NOW
     with database.write() as connection:
-        connection.exec_driver_sql("DELETE FROM dirty_lanes")
+        clean(connection)
         for what, lane in steps:
             if what == "wait":
                 now += timedelta(seconds=lane * 2)
             elif what == "clean":
-                clean(connection, lane)
-                told.pop(lane, None)
+                assert clean(connection) == set(told)
+                told.clear()
             else:
                 is_new = lane not in told or told[lane] <= now - FORGOTTEN
                 assert mark(connection, [lane], now) == ([lane] if is_new else [])
