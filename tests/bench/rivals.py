@@ -143,8 +143,10 @@ def _huey(name: str, tuned: bool, folder: Path) -> Iterator[Rival]:
     threads = 4 if tuned else 2
     with fresh_database("sqlite", folder) as url:
         environ = {
-            "PEER_DATABASE_URL": url, "PEER_TUNED": "1" if tuned else "", "PEER_HUEY_FILE": str(folder / "huey.sqlite3"),
-        }  # fmt: skip
+            "PEER_DATABASE_URL": url,
+            "PEER_TUNED": "1" if tuned else "",
+            "PEER_HUEY_FILE": str(folder / "huey.sqlite3"),
+        }
         poll = ["-d", "0.01"] if tuned else []
         worker = [
             "huey_consumer", "tests.bench.peers.huey_peer.huey", "-w", str(threads), "-k", "thread", "-q", *poll,
@@ -179,7 +181,7 @@ def _peer(
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
-                )  # fmt: skip
+                )
             )
         end = time.monotonic() + READY_S
         while (answer := get(port, "/readyz")) is None or answer.status != 200:
