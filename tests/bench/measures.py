@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from core.model.inbound import InboundEvent, inbound_event
 from core.pipeline.inbox import store
 from core.store.database import Database
+from tests.bench.figures import Figures
 from tests.bench.machine import durability, raw_commits
 from tests.bench.processes import Cpu, memory_mb
 from tests.load.blast import RECORDS, Options, blast
@@ -34,21 +33,6 @@ class Lengths:
     burst_s: float
     backlog: int
     latency_s: float
-
-
-@dataclass(slots=True)
-class Figures:
-    """What was measured, several times each; a figure is the median."""
-
-    values: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-
-    def add(self, name: str, value: float) -> None:
-        """Keep one measurement."""
-        self.values[name].append(value)
-
-    def get(self, name: str) -> float:
-        """Return the median."""
-        return median(self.values[name]) if self.values.get(name) else float("nan")
 
 
 class Bench:

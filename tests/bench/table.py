@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tests.bench.measures import Bench, Figures
+from tests.bench.figures import Figures
+from tests.bench.measures import Bench
 
 ROWS = (
     ("commits_per_s", "raw: durable commits of one row, one connection", "/s"),

@@ -15,6 +15,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from tests.load.wire import SECRET
 
+POOL = 8
 HANDLERS = ("first", "second", "third")
 _KEY = base64.b64decode(SECRET.removeprefix("whsec_"))
 
@@ -69,7 +70,7 @@ def engine() -> sa.Engine:
     """Open the database the peer was told of; SQLite with its log and full sync, as ours."""
     url = os.environ["PEER_DATABASE_URL"]
     if not url.startswith("sqlite"):
-        return sa.create_engine(url, pool_size=8)
+        return sa.create_engine(url, pool_size=POOL)
     made = sa.create_engine(url, connect_args={"timeout": 30})
 
     @sa.event.listens_for(made, "connect")
