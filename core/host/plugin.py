@@ -45,6 +45,7 @@ class Plugin:
     config_keys: Mapping[str, Any] = field(default_factory=dict)  # key -> description for docs and `plugins show`
     tables: sa.MetaData | None = None
     error: str | None = None
+    _heard: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -53,6 +54,12 @@ class Plugin:
 
     def hears(self, event_type: str) -> tuple[str, ...]:
         """Return the hooks an event of this type calls: its own, and `on_event` when the plugin has it."""
+        known = self._heard.get(event_type)
+        if known is None:
+            known = self._heard[event_type] = self._hooks_for(event_type)
+        return known
+
+    def _hooks_for(self, event_type: str) -> tuple[str, ...]:
         own = hook_of(self.name, event_type)
         hooks = [own] if own in self.hooks else []
         if "on_event" in self.hooks and event_type != "timer.due":

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from core.host.calendar_sections import build_calendars
+from core.host.unit_rules import UnitRules
 from core.model.calendar import Calendar
 from core.people.directory import Directory
 from core.time.built_in import BUILT_IN, DEFAULT_CALENDAR
@@ -96,6 +97,16 @@ class Configuration:
     calendars: Mapping[str, Calendar] = field(default_factory=lambda: build_calendars(BUILT_IN))
     channels: Mapping[str, ChannelSettings] = field(default_factory=dict)
     directory: Directory = field(default_factory=Directory)
+    unit_rules: UnitRules = field(init=False, repr=False, compare=False)
+    _enabled: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)  # by unit
+
+    def __post_init__(self) -> None:
+        """Work out once what every event asks for, so that it costs no more with every unit and plugin."""
+        object.__setattr__(self, "unit_rules", UnitRules((slug, unit.match) for slug, unit in self.units.items()))
+        enabled: dict[str, list[str]] = {}
+        for slug, name in sorted(key for key, item in self.plugins.items() if item.enabled):
+            enabled.setdefault(slug, []).append(name)
+        object.__setattr__(self, "_enabled", {slug: tuple(names) for slug, names in enabled.items()})
 
     def calendar_of(self, unit: str) -> Calendar:
         """Return the working calendar of a unit; of a unit that is gone, the default one."""
@@ -104,7 +115,7 @@ class Configuration:
 
     def enabled_plugins(self, unit: str) -> tuple[str, ...]:
         """Return the names of the plugins switched on in a unit, sorted."""
-        return tuple(sorted(name for (slug, name), item in self.plugins.items() if slug == unit and item.enabled))
+        return self._enabled.get(unit, ())
 
     def is_enabled(self, unit: str, plugin: str) -> bool:
         """Whether a plugin is switched on in a unit."""

@@ -190,6 +190,24 @@ def canonical(value: Any) -> Any:
     return value
 
 
+def _canonical_other(value: Any) -> Any:
+    plain = canonical(value)
+    if plain is value:
+        raise TypeError(f"{type(value).__name__} cannot be stored as JSON")
+    return plain
+
+
+_encode_canonical = strict_json.encoder(_canonical_other)
+
+
+def canonical_text(value: Any) -> str:
+    """Encode any value as `canonical_json(canonical(value))` does, in one pass; keys must be texts or numbers.
+
+    Raises TypeError or ValueError for what is no JSON.
+    """
+    return _encode_canonical(value)
+
+
 def rejected(kind: str, faults: Mapping[str, Any]) -> ItemRejected:
     """Build the letter that names every fault by its path."""
     errors = [{"path": path, "message": message} for path, message in _flatten(faults, kind)]

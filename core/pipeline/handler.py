@@ -22,7 +22,7 @@ from core.model.errors import EffectRefused, printable
 from core.model.events import EVENT_TYPES, Event
 from core.model.outcomes import Cancel, DeliveryStatus, Snooze
 from core.model.people import People
-from core.model.schemas import canonical, canonical_json
+from core.model.schemas import canonical_text
 from core.pipeline.slot import Call, CallSlot
 from core.store.plugin_session import BufferedSession
 
@@ -33,6 +33,26 @@ _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 """The escape of a NUL character in JSON, but not a backslash followed by the text `u0000`."""
 
 _log = structlog.get_logger("outrigger.plugin")
+
+
+@dataclass(frozen=True, slots=True)
+class PluginLog:
+    """Implements `ctx.log`; what is bound costs nothing until a plugin has something to say."""
+
+    event_id: str
+    unit: str
+    plugin: str
+
+    def info(self, message: str, **values: Any) -> Any:
+        """Log something worth keeping."""
+        return self._bound().info(message, **values)
+
+    def warning(self, message: str, **values: Any) -> Any:
+        """Log something a person should look at."""
+        return self._bound().warning(message, **values)
+
+    def _bound(self) -> Any:
+        return _log.bind(event_id=self.event_id, unit=self.unit, plugin=self.plugin)
 
 
 @dataclass(slots=True)
@@ -73,7 +93,7 @@ def call_plugin(
         records=records,
         people=people,
         calendar=calendar,
-        log=_log.bind(event_id=event.id, unit=unit.slug, plugin=plugin.name),
+        log=PluginLog(event.id, unit.slug, plugin.name),
     )
     effects: list[Effect] = []
     slot.begin(call, limit_s)
@@ -134,7 +154,7 @@ def _check_content(effect: Effect, plugin: Plugin, hook: str) -> int:
     if isinstance(effect, Decide):
         values["reasons"] = [reason.as_json() for reason in effect.reasons]
     try:
-        text = canonical_json(canonical(values))
+        text = canonical_text(values)
         text.encode()
     except (TypeError, ValueError) as error:
         raise EffectRefused(f"{plugin.name}.{hook} returned a {effect.name} that is no JSON: {error}") from None

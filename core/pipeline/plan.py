@@ -12,16 +12,28 @@ from sqlalchemy.engine import Connection
 
 from core.host.plugin import Plugin
 from core.host.settings import Configuration
+from core.model.calendar import Calendar
+from core.model.context import Unit
 from core.model.events import EVENT_TYPES, Completeness, Origin
 from core.model.inbound import InboundEvent
 from core.model.merge import RecordState, merge
 from core.model.outcomes import OPEN_DELIVERY, DeliveryStatus, TimerStatus
+from core.model.people import People
 from core.pipeline.history import is_merged
 from core.pipeline.units import NAMED, unit_of
-from core.pipeline.work import DeliveryWork, EventWork, RecordKey, RecordWork, build_event, record_key
+from core.pipeline.work import DeliveryWork, EventWork, RecordKey, RecordWork, build_event
 from core.store.lists import by_record, in_list
 
 OPEN_STATUSES = "status IN ({})".format(", ".join(f"'{status}'" for status in sorted(OPEN_DELIVERY)))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What every plugin of a unit is given, at the batch's moment."""
+
+    unit: Unit
+    calendar: Calendar
+    people: People
 
 
 @dataclass(slots=True)
@@ -39,6 +51,15 @@ class Surroundings:
     snapshots: dict[RecordKey, Mapping[str, Any] | None] = field(default_factory=dict)
     batch: Mapping[RecordKey, RecordWork] = field(default_factory=dict)  # records that the batch itself merges into
     timers: Mapping[str, tuple[int, str]] = field(default_factory=dict)  # timer id -> its round and status now
+    places: dict[str, Place] = field(default_factory=dict)
+
+    def place(self, unit: str) -> Place:
+        """Return what plugins are given in a unit; worked out once for a batch."""
+        if unit not in self.places:
+            settings, calendar = self.configuration.units.get(unit), self.configuration.calendar_of(unit)
+            people = self.configuration.directory.at(self.now, unit, calendar.zone)
+            self.places[unit] = Place(Unit(unit, settings.title if settings else ""), calendar, people)
+        return self.places[unit]
 
     def unable(self, unit: str, plugin: str) -> str | None:
         """Return why a plugin that is switched on cannot run in a unit, or None when it can."""
@@ -109,10 +130,11 @@ def latest_open(rows: frozenset[tuple[Any, ...]]) -> dict[tuple[RecordKey, str, 
 def plan_event(row: Any, record: RecordWork, around: Surroundings, *, run: bool) -> EventWork:
     """Merge one event and plan its deliveries. With `run` False they are stored for later, one by one."""
     work = EventWork(row=row, record=record)
+    data = json.loads(row.data)
     merged_now = is_merged(row.type, row.kind)
     said = row.unit if merged_now else None
     if merged_now:
-        merged = merge(record.state, json.loads(row.data), row.version, completeness=row.completeness)
+        merged = merge(record.state, data, row.version, completeness=row.completeness)
         record.state, work.changed, record.touched = merged.state, merged.changed, True
         if merged.superseded:
             said = None  # an older word on the unit must not move the record back
@@ -125,20 +147,19 @@ def plan_event(row: Any, record: RecordWork, around: Surroundings, *, run: bool)
     record.last_seq = max(record.last_seq, row.seq)
     if work.skipped is None and row.depth > around.configuration.dispatch.follow_up_depth:
         work.skipped = f"too deep: more than {around.configuration.dispatch.follow_up_depth} follow-ups in a chain"
-    if work.skipped is None and row.type == "timer.due" and not _is_standing(row, around):
+    if work.skipped is None and row.type == "timer.due" and not _is_standing(data, around):
         work.skipped = "the timer was cancelled or started again before this could be dispatched"
     if merged_now and record.exists and before is not None and before != work.unit:
         work.follow_up = _unit_changed(work, before)
     if work.skipped is None:
-        work.event = build_event(row, work.unit, record.state, work.changed)
-        work.deliveries = _deliveries(work, around, run=run)
+        work.event = build_event(row, data, work.unit, record.state, work.changed)
+        work.deliveries = _deliveries(work, data, around, run=run)
     return work
 
 
-def _is_standing(row: Any, around: Surroundings) -> bool:
+def _is_standing(data: Mapping[str, Any], around: Surroundings) -> bool:
     """Whether the timer that fell due still stands: events accepted before it may have cancelled or replaced it."""
-    data = json.loads(row.data)
-    now = around.timers.get(data.get("timer_id"))
+    now = around.timers.get(data["timer_id"])
     return now is None or (now[0] == data.get("round") and now[1] != TimerStatus.CANCELLED)
 
 
@@ -191,15 +212,15 @@ def _unit_changed(work: EventWork, before: str) -> InboundEvent:
     )
 
 
-def _audience(work: EventWork, around: Surroundings) -> list[tuple[str, str]]:
+def _audience(work: EventWork, data: Mapping[str, Any], around: Surroundings) -> list[tuple[str, str]]:
     """Return (plugin, unit) for every plugin that hears the event, sorted."""
     row, configuration = work.row, around.configuration
     units = [work.unit]
     only: str | None = None
     if row.type == "timer.due":
-        only = json.loads(row.data)["plugin"]
+        only = data["plugin"]
     elif row.type == "record.unit_changed":
-        units = sorted({work.unit, json.loads(row.data).get("from_unit") or work.unit})
+        units = sorted({work.unit, data.get("from_unit") or work.unit})
     return [
         (name, unit)
         for unit in units
@@ -208,17 +229,17 @@ def _audience(work: EventWork, around: Surroundings) -> list[tuple[str, str]]:
     ]
 
 
-def _deliveries(work: EventWork, around: Surroundings, *, run: bool) -> list[DeliveryWork]:
+def _deliveries(work: EventWork, data: Mapping[str, Any], around: Surroundings, *, run: bool) -> list[DeliveryWork]:
     row = work.row
-    audience = _audience(work, around)
+    audience = _audience(work, data, around)
     if row.type == "timer.due" and not audience:
-        work.hold_timer = (json.loads(row.data)["timer_id"], json.loads(row.data)["round"])
+        work.hold_timer = (data["timer_id"], data["round"])
         work.skipped = "held: the timer's plugin is switched off"
         return []
     result = []
     for plugin, unit in audience:
         delivery = DeliveryWork(plugin=plugin, unit=unit, outward=row.outward)
-        earlier = around.open_before.get((record_key(row), plugin, unit))
+        earlier = around.open_before.get((work.record.key, plugin, unit)) if around.open_before else None
         held = around.held_because(unit, plugin)
         if held is not None:
             delivery.planned_as, delivery.planned_reason = DeliveryStatus.QUARANTINED, held

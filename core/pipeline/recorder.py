@@ -27,11 +27,12 @@ from core.model.events import event_id
 from core.model.instants import format_instant
 from core.model.merge import set_own
 from core.model.outcomes import OutboxStatus, TimerStatus
-from core.model.schemas import canonical, canonical_json, check_fields
+from core.model.schemas import canonical, canonical_json, canonical_text, check_fields
 from core.pipeline.about import About
 from core.pipeline.notices import Notice, make_notice
 from core.pipeline.work import RecordWork
 from core.store.bulk import insert_rows
+from core.store.columns import JsonText
 from core.store.lists import in_list
 from core.store.row_writes import apply_writes
 from core.store.tables import decisions, links, outbox, record_updates, timers
@@ -245,7 +246,7 @@ def _decision_row(about: About, effect: Decide) -> dict[str, Any]:
         "summary": effect.summary,
         "rule": effect.rule,
         "reasons": [reason.as_json() for reason in effect.reasons],
-        "inputs": canonical(effect.inputs),
+        "inputs": JsonText(canonical_text(effect.inputs)),
         "near_misses": list(effect.near_misses),
         "config_version": about.configuration.number,
         "decided_by": None,
@@ -284,7 +285,7 @@ def _timer_row(about: About, effect: StartTimer, identity: str) -> dict[str, Any
         "round": 1,
         "due_at": _due_at(about, effect),
         "status": TimerStatus.PENDING.value,
-        "data": canonical(effect.data),
+        "data": JsonText(canonical_text(effect.data)),
         "started_by": event.id,
         "outward": about.delivery.outward,
         "depth": event.depth,

@@ -12,7 +12,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.model.context import Unit
 from core.model.events import Event
 from core.model.outcomes import DeliveryStatus, EventStatus
 from core.model.records import KINDS
@@ -71,20 +70,19 @@ def run(
     """Call the delivery's plugin and keep the outcome on the delivery."""
     assert event is not None
     configuration = around.configuration
-    unit = configuration.units.get(delivery.unit)
-    calendar = configuration.calendar_of(delivery.unit)
+    place = around.place(delivery.unit)
     session = BufferedSession(around.connection, delivery.plugin, overlay)
     began = time.perf_counter()
     outcome = call_plugin(
         around.plugins[delivery.plugin],
         configuration.plugins[(delivery.unit, delivery.plugin)],
-        Unit(delivery.unit, unit.title if unit else ""),
+        place.unit,
         event,
         now=around.now,
         session=session,
         records=RecordsAsOf(event, seq, around),
-        people=configuration.directory.at(around.now, delivery.unit, calendar.zone),
-        calendar=calendar,
+        people=place.people,
+        calendar=place.calendar,
         slot=slot,
         call=Call(delivery.unit, delivery.plugin, event.id, seq, delivery.generation),
         limit_s=configuration.dispatch.hook_time_limit_s,
@@ -121,7 +119,9 @@ def load_stored(around: Surroundings, rows: Sequence[Any]) -> list[StoredDeliver
     for row in rows:
         event_row = event_rows[row.event_seq]
         state = record_as_of(connection, row.source, row.kind, row.record_id, row.event_seq)
-        event = build_event(event_row, row.unit, state, frozenset(_names(event_row.changed)))
+        event = build_event(
+            event_row, json.loads(event_row.data), row.unit, state, frozenset(_names(event_row.changed))
+        )
         delivery = DeliveryWork(
             plugin=row.plugin, unit=row.unit, generation=row.generation, id=row.id,
             status_before=DeliveryStatus(row.status), attempts=row.attempts, outward=row.outward,

@@ -7,16 +7,16 @@ rolls back) is the same.
 
 from __future__ import annotations
 
-import json
 import mmap
 import time
 from dataclasses import dataclass
-from typing import Any
 
 _SIZE = 4096
 _BEGAN, _BEAT, _LIMIT, _LENGTH = range(4)  # numbers at the head: seconds of the monotonic clock, and the name's length
 _NAME = 4 * 8
 """Where the call's name begins."""
+_BETWEEN = "\x1f"
+"""Stands between the parts of a call's name; none of them can hold it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ class CallSlot:
 
     def begin(self, call: Call, limit_s: float) -> None:
         """Say that `call` begins now and may take `limit_s` seconds."""
-        text = json.dumps([call.unit, call.plugin, call.event_id, call.event_seq, call.generation]).encode()[:3000]
+        name = (call.unit, call.plugin, call.event_id, str(call.event_seq), str(call.generation))
+        text = _BETWEEN.join(name).encode()[:3000]
         now = time.monotonic()
         self._page[_NAME : _NAME + len(text)] = text
         self._numbers[_LENGTH] = len(text)
@@ -77,7 +78,8 @@ class CallSlot:
         if not self._numbers[_BEGAN]:
             return None
         try:
-            values: list[Any] = json.loads(self._page[_NAME : _NAME + int(self._numbers[_LENGTH])])
-            return Call(*values)
-        except (ValueError, TypeError):
+            text = self._page[_NAME : _NAME + int(self._numbers[_LENGTH])].decode()
+            unit, plugin, event_id, seq, generation = text.split(_BETWEEN)
+            return Call(unit, plugin, event_id, int(seq), int(generation))
+        except ValueError:
             return None  # a living worker was writing the next name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,9 +70,10 @@ def record_key(row: Any) -> RecordKey:
     return (row.source, row.kind, row.record_id)
 
 
-def build_event(row: Any, unit: str, state: RecordState, changed: frozenset[str]) -> Event[Any]:
-    """Build what a handler sees from an events row and its record as of that event."""
-    data: Mapping[str, Any] = json.loads(row.data)
+def build_event(
+    row: Any, data: Mapping[str, Any], unit: str, state: RecordState, changed: frozenset[str]
+) -> Event[Any]:
+    """Build what a handler sees from an events row, its parsed data and its record as of that event."""
     payload = PAYLOADS.get(row.type)
     record_class = KINDS.get(row.kind)
     snapshot = {"id": row.record_id, **state.snapshot}

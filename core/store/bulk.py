@@ -12,9 +12,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.model import strict_json
 from core.model.instants import to_micros
-from core.store.columns import InstantColumn, JsonColumn
+from core.store.array_literals import array_literal
+from core.store.columns import InstantColumn, JsonColumn, to_json
 
 Convert = Callable[[Any], Any]
 
@@ -55,14 +55,14 @@ def _run(
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql(statement, list(zip(*by_column, strict=True)))
     else:
-        connection.exec_driver_sql(statement, tuple(by_column))
+        connection.exec_driver_sql(statement, tuple(map(array_literal, by_column)))
 
 
 def _converter(column: sa.Column[Any]) -> Convert | None:
     if isinstance(column.type, InstantColumn):
         return lambda value: None if value is None else to_micros(value)
     if isinstance(column.type, JsonColumn):
-        return lambda value: None if value is None else strict_json.dumps(value)
+        return to_json
     return None
 
 

@@ -31,6 +31,19 @@ class InstantColumn(sa.TypeDecorator[datetime]):
         return None if value is None else from_micros(value)
 
 
+class JsonText(str):
+    """Text that is JSON already, so that a JSON column keeps it as it is."""
+
+    __slots__ = ()
+
+
+def to_json(value: Any) -> str | None:
+    """Return what a JSON column keeps of a value."""
+    if value is None or type(value) is JsonText:
+        return value
+    return strict_json.dumps(value)
+
+
 class JsonColumn(sa.TypeDecorator[Any]):
     """A JSON value, kept as compact text."""
 
@@ -39,7 +52,7 @@ class JsonColumn(sa.TypeDecorator[Any]):
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         """Encode the value."""
-        return None if value is None else strict_json.dumps(value)
+        return to_json(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         """Decode the text; numbers come back as int and float."""

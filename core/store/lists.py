@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from core.store.array_literals import array_literal
+
 
 def in_list(connection: Connection, select: str, values: Sequence[str]) -> Sequence[tuple[Any, ...]]:
     """Run `select` (ending in the column to compare) for all `values`; an empty list asks nothing."""
@@ -16,7 +18,7 @@ def in_list(connection: Connection, select: str, values: Sequence[str]) -> Seque
     if connection.dialect.name == "sqlite":
         statement = f"{select} IN (SELECT value FROM json_each(?))"
         return connection.exec_driver_sql(statement, (json.dumps(list(values)),)).fetchall()
-    return connection.exec_driver_sql(f"{select} = ANY(%s)", (list(values),)).fetchall()
+    return connection.exec_driver_sql(f"{select} = ANY(%s::text[])", (array_literal(values),)).fetchall()
 
 
 def by_record(
@@ -40,5 +42,5 @@ def by_record(
             f"SELECT {columns} FROM unnest(%s::text[], %s::text[], %s::text[]) AS wanted(s, k, r)"
             f" JOIN {table} AS t ON t.source = wanted.s AND t.kind = wanted.k AND t.record_id = wanted.r{condition}"
         )
-        parameters = ([key[0] for key in keys], [key[1] for key in keys], [key[2] for key in keys])
+        parameters = tuple(array_literal(column) for column in zip(*keys, strict=True))
     return connection.exec_driver_sql(statement, parameters).fetchall()
