@@ -69,6 +69,10 @@ clean: ## Remove .venv and what tools left behind; databases stay
 bench: $(VENV)/.test $(VENV)/.peers $(VENV)/.project ## Throughput and latency as ratios to limits and peers measured in the same run
 	@$(RUN) -m tests.bench
 
+.PHONY: bench-servers
+bench-servers: $(VENV)/.test $(VENV)/.peers $(VENV)/.project ## HTTP servers that could be embedded, also under an attack of slow bodies
+	@$(RUN) -m tests.bench.servers
+
 .PHONY: crash
 crash: $(VENV)/.test $(VENV)/.project ## Kill -9 under load N times (N=20) and look for lost or doubled events
 	@$(RUN) -m tests.crash --kills $(N)
@@ -116,7 +120,7 @@ lock: ## Write both lock files anew from pyproject.toml (UPGRADE=1 takes the new
 help: ## This list
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # ------------------------------------------------------------------------------------------- how .venv is made
 # A stamp per step: a step is repeated only when the file it was made from has changed.

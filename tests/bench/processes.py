@@ -18,6 +18,27 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+def family(leader: int) -> list[int]:
+    """Return every process of the session that `leader` began."""
+    found = []
+    for name in os.listdir("/proc"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if name.isdigit() and os.getsid(int(name)) == leader:
+                found.append(int(name))
+    return found
+
+
+def family_cpu_s(leader: int) -> float:
+    """Return the processor time of a session's processes so far."""
+    return sum(cpu_s(pid) for pid in family(leader))
+
+
+def family_rss_mb(leader: int) -> float:
+    """Return the resident memory of a session's processes, shared pages counted for each."""
+    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in family(leader))
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1024**2
+
+
 class Cpu:
     """The processor time of every child of a server from now on."""
 

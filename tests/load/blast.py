@@ -86,6 +86,8 @@ class _Line:
                 raise ConnectionError("the server closed a connection")
             return 0
         at = buffer.find(b"Content-Length: ", 0, end)
+        if at < 0:
+            at = buffer.find(b"content-length: ", 0, end)
         length = int(buffer[at + 16 : buffer.find(b"\r\n", at)]) if at >= 0 else 0
         if len(buffer) < end + 4 + length:
             return 0

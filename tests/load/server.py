@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.load.wire import SECRET, get
@@ -76,6 +77,20 @@ class Server:
         )
         if done.returncode:
             raise ServerFailed(f"`outrigger migrate` ended with {done.returncode}:\n{done.stderr or done.stdout}")
+
+    def apply(self) -> None:
+        """Apply plugins.toml, for processes that do not do so themselves. Raises ServerFailed."""
+        done = subprocess.run(
+            self._command("config", "apply"), env=self._environment, cwd=ROOT, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise ServerFailed(f"`outrigger config apply` ended with {done.returncode}:\n{done.stderr or done.stdout}")
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The environment of every process of this installation."""
+        return self._environment
 
     def start(self, role: str = "serve") -> float:
         """Start the server and return how many seconds it took until it was ready. Raises ServerFailed."""
