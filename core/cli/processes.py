@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import flask
 import structlog
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from core import log, metrics, signals
 from core.cli.changing import change_and_lift
@@ -106,7 +107,10 @@ def web(place: Place, bells: Bells, listener: socket.socket, start: Start) -> No
     refusals = Refusals(lambda: parts.watch.configuration().sources)
     dispatcher = AcknowledgingDispatcher(parts.group_commit, parts.writer, parts.watch.is_full, refusals)
     app = parts.app(dispatcher.accept)
-    serve(app, listener, dispatcher, stopping=start.stopping, beat=start.slot.beat, finish=parts.writer.close)
+    serve(
+        app, listener, dispatcher, stopping=start.stopping, beat=start.slot.beat, finish=parts.writer.close,
+        is_behind_proxy=place.environment.proxy_hops > 0,
+    )  # fmt: skip
 
 
 def standalone_web(place: Place) -> flask.Flask:
@@ -140,7 +144,7 @@ class _WebParts:
             clock=self._clock,
             public_url=self._place.environment.public_url,
         )
-        return create_app(
+        app = create_app(
             database=self._database,
             clock=self._clock,
             configuration=configuration,
@@ -155,6 +159,10 @@ class _WebParts:
             wake=lambda: self._wake(()),
             schema_fault=_SchemaCheck(list(self._plugins.values())),
         )
+        hops = self._place.environment.proxy_hops
+        if hops:  # the sender is whom the outermost of our own proxies names; what a sender writes stands before that
+            app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
+        return app
 
 
 class _SchemaCheck:

@@ -19,6 +19,7 @@ from sqlalchemy.engine import make_url
 
 from core import log
 from core.cli.output import as_letter, letter_lines
+from core.cli.service_manager import READY, STOPPING, tell
 from core.host.environment import make_database_folder
 from core.model.errors import ConfigurationRefused, OutriggerError, StorageUnavailable
 
@@ -125,7 +126,8 @@ def _run(
             address = listener.getsockname()
             click.echo(f"Outrigger listens on http://{address[0]}:{address[1]}", err=True)
 
-    code = Supervisor(children, on_started=say).run()
+    supervisor = Supervisor(children, on_started=say, on_ready=lambda: tell(READY), on_stopping=lambda: tell(STOPPING))
+    code = supervisor.run()
     shutil.rmtree(folder, ignore_errors=True)
     del held
     sys.exit(code)

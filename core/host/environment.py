@@ -1,8 +1,8 @@
 """Reads `OUTRIGGER_*` environment variables: where things are, and overrides of single keys of plugins.toml.
 
-`OUTRIGGER_DATABASE_URL`, `OUTRIGGER_CONFIG`, `OUTRIGGER_PUBLIC_URL`, `OUTRIGGER_PLUGIN_DIRS`, `OUTRIGGER_BROKER_URL`
-and `OUTRIGGER_BROKER_QUEUE` say where things are; `OUTRIGGER_SECTION__KEY` overrides a key. Each may end in `_FILE` and
-then names a file that holds the value.
+`OUTRIGGER_DATABASE_URL`, `OUTRIGGER_CONFIG`, `OUTRIGGER_PUBLIC_URL`, `OUTRIGGER_PROXY_HOPS`, `OUTRIGGER_PLUGIN_DIRS`,
+`OUTRIGGER_BROKER_URL` and `OUTRIGGER_BROKER_QUEUE` say where things are; `OUTRIGGER_SECTION__KEY` overrides a key. Each
+may end in `_FILE` and then names a file that holds the value.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ SECTIONS = (
 KEYS_OF_FILES = ("__CA_FILE",)
 """Ends of variables that override a key whose own name ends so; a `_FILE` twin of one has it once more."""
 
+MOST_HOPS = 8
 DEFAULT_DATABASE_URL = "sqlite:///var/outrigger.sqlite3"
 
 
@@ -39,10 +40,14 @@ class Environment:
     plugin_directories: tuple[Path, ...] = ()
     broker_url: str | None = None  # of a fleet's Celery; without one the workers look into the database
     broker_queue: str = "outrigger"  # one for each installation, where several share a broker
+    proxy_hops: int = 0  # proxies in front of the server; the last so many entries of X-Forwarded-For are believed
 
 
 def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
-    """Read the `OUTRIGGER_*` variables. Raises ConfigurationRefused when a variable and its `_FILE` twin are set."""
+    """Read the `OUTRIGGER_*` variables.
+
+    Raises ConfigurationRefused when a variable and its `_FILE` twin are set, or the number of proxies is none.
+    """
     environ = os.environ if environ is None else environ
     directories = _value(environ, "OUTRIGGER_PLUGIN_DIRS") or ""
     return Environment(
@@ -52,7 +57,16 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
         plugin_directories=tuple(Path(part) for part in directories.split(os.pathsep) if part),
         broker_url=_value(environ, "OUTRIGGER_BROKER_URL") or None,
         broker_queue=_value(environ, "OUTRIGGER_BROKER_QUEUE") or "outrigger",
+        proxy_hops=_hops(_value(environ, "OUTRIGGER_PROXY_HOPS") or "0"),
     )
+
+
+def _hops(text: str) -> int:
+    if not text.isdecimal() or int(text) > MOST_HOPS:
+        raise ConfigurationRefused(
+            f'OUTRIGGER_PROXY_HOPS is "{text}": it says how many proxies stand before this server, 0 to {MOST_HOPS}.'
+        )
+    return int(text)
 
 
 def make_database_folder(url: str) -> None:

@@ -73,6 +73,10 @@ class CallSlot:
         """Return how long the worker has said nothing."""
         return time.monotonic() - self._numbers[_BEAT]
 
+    def has_beaten_since(self, moment: float) -> bool:
+        """Whether the worker said anything after this moment of the monotonic clock."""
+        return self._numbers[_BEAT] > moment
+
     def current(self) -> Call | None:
         """Return the call that began and did not return, or None; sure only once the worker is dead or hangs."""
         if not self._numbers[_BEGAN]:

@@ -53,13 +53,25 @@ class Child:
     killed_because: str = ""
     suspicion: int = 0
 
+    @property
+    def works(self) -> bool:
+        """Whether it has come so far that it tells of its life; who never tells is believed."""
+        return bool(self.pid) and (not self.watch_silence or self.slot.has_beaten_since(self.started_at))
+
 
 class Supervisor:
     """Keeps children alive until a signal says stop; `run` returns the exit code."""
 
-    def __init__(self, children: list[Child], *, on_started: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, children: list[Child], *,
+        on_started: Callable[[], None] = lambda: None,
+        on_ready: Callable[[], object] = lambda: None,
+        on_stopping: Callable[[], object] = lambda: None,
+    ) -> None:  # fmt: skip
+        """`on_ready` is called once, when every child has said that it works; `on_stopping` when a signal says stop."""
         self.children = children
-        self._on_started = on_started
+        self._on_started, self._on_ready, self._on_stopping = on_started, on_ready, on_stopping
+        self._is_ready = False
         self._stop_at = 0.0
         self._lifeline_read, self._lifeline_write = os.pipe()
         self._signal_read, self._signal_write = os.pipe()
@@ -89,11 +101,15 @@ class Supervisor:
                     self._watch(child)
                 elif time.monotonic() >= child.start_after:
                     self._start(child)
+            if not self._is_ready and all(child.works for child in self.children):
+                self._is_ready = True
+                self._on_ready()
 
     def _begin_stop(self, number: int, frame: object) -> None:
         if self._stop_at:
             return
         self._stop_at = time.monotonic()
+        self._on_stopping()
         for child in self.children:
             if child.pid:
                 with contextlib.suppress(ProcessLookupError):

@@ -58,10 +58,13 @@ def serve(
     beat: Callable[[], None],
     finish: Callable[[], None],
     threads: int = THREADS,
+    is_behind_proxy: bool = False,
 ) -> NoReturn:
     """Serve until `stopping` says so, answer what was already taken, call `finish`, and end the process.
 
-    A body is read by the event loop and handed to a thread when it is complete, so slow senders cost no thread.
+    From `stopping` on, new connections are refused, so that a proxy takes another server at once. Headers that name the
+    client are kept for the app only with `is_behind_proxy`. A body is read by the event loop and handed to a thread when
+    it is complete, so slow senders cost no thread.
     """
     dispatcher.set_thread_count(threads)
     server: Any = waitress.server.create_server(
@@ -76,7 +79,7 @@ def serve(
         asyncore_use_poll=True,
         max_request_body_size=2 * 1024 * 1024,
         max_request_header_size=64 * 1024,
-        clear_untrusted_proxy_headers=True,
+        clear_untrusted_proxy_headers=not is_behind_proxy,
         ident=None,
         expose_tracebacks=False,
     )
@@ -85,8 +88,8 @@ def serve(
         while not stopping():
             beat()
             time.sleep(0.05)
-        server.accepting = False
-        _wait_until_idle(dispatcher)
+        server.pull_trigger()
+        _wait_until_idle(server, dispatcher)
         finish()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -94,10 +97,12 @@ def serve(
         os._exit(0)
 
     threading.Thread(target=watch, name="stop-watch", daemon=True).start()
-    _loop(server, dispatcher)
+    _loop(server, dispatcher, listener, stopping)
 
 
-def _loop(server: Any, dispatcher: ThreadedTaskDispatcher) -> NoReturn:
+def _loop(
+    server: Any, dispatcher: ThreadedTaskDispatcher, listener: socket.socket, stopping: Callable[[], bool]
+) -> NoReturn:
     """Run waitress's event loop; after each round a dispatcher that serves requests by itself has its turn."""
     turn = getattr(dispatcher, "turn", lambda: None)
     server.adj.send_bytes = SEND_BYTES
@@ -112,6 +117,11 @@ def _loop(server: Any, dispatcher: ThreadedTaskDispatcher) -> NoReturn:
     if isinstance(dispatcher, AcknowledgingDispatcher):
         dispatcher.begin(wake)
     while True:
+        if server.accepting and stopping():
+            # Between two rounds, since a round would take the hang-up for the end of the server. The supervisor holds
+            # this socket too; closing ours would leave new connections waiting for an answer that never comes.
+            server.accepting = False
+            listener.shutdown(socket.SHUT_RD)
         wasyncore.poll2(POLL_S, server._map)
         turn()
 
@@ -131,10 +141,10 @@ def _closing_while(stopping: Callable[[], bool], app: WsgiApp) -> WsgiApp:
     return closing
 
 
-def _wait_until_idle(dispatcher: ThreadedTaskDispatcher) -> None:
+def _wait_until_idle(server: Any, dispatcher: ThreadedTaskDispatcher) -> None:
     deadline = time.monotonic() + DRAIN_S
     idle = 0
     while time.monotonic() < deadline and idle < 5:
         busy = getattr(dispatcher, "busy", dispatcher.active_count + len(dispatcher.queue))
-        idle = 0 if busy else idle + 1
+        idle = 0 if busy or server.accepting else idle + 1
         time.sleep(0.02)
