@@ -63,8 +63,8 @@ def serve(
     """Serve until `stopping` says so, answer what was already taken, call `finish`, and end the process.
 
     From `stopping` on, new connections are refused, so that a proxy takes another server at once. Headers that name the
-    client are kept for the app only with `is_behind_proxy`. A body is read by the event loop and handed to a thread when
-    it is complete, so slow senders cost no thread.
+    client are kept for the app only with `is_behind_proxy`. A body is read by the event loop and handed to a thread
+    when it is complete, so slow senders cost no thread.
     """
     dispatcher.set_thread_count(threads)
     server: Any = waitress.server.create_server(
