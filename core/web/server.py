@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 
 import waitress.server
 from waitress import wasyncore
-from waitress.task import ThreadedTaskDispatcher
+from waitress.channel import HTTPChannel
+from waitress.task import ThreadedTaskDispatcher, WSGITask
 
 from core.web.acknowledging import AcknowledgingDispatcher
 
@@ -68,7 +69,7 @@ def serve(
     """
     dispatcher.set_thread_count(threads)
     server: Any = waitress.server.create_server(
-        _closing_while(stopping, app),
+        app,
         _dispatcher=dispatcher,
         sockets=[listener],
         threads=threads,
@@ -83,6 +84,7 @@ def serve(
         ident=None,
         expose_tracebacks=False,
     )
+    server.channel_class = _closing_while(stopping)
 
     def watch() -> None:
         while not stopping():
@@ -126,19 +128,22 @@ def _loop(
         turn()
 
 
-def _closing_while(stopping: Callable[[], bool], app: WsgiApp) -> WsgiApp:
-    """Ask clients to open a new connection, to another process, once this one is stopping."""
+def _closing_while(stopping: Callable[[], bool]) -> type[HTTPChannel]:
+    """Ask clients to open a new connection, to another process, once this one is stopping.
 
-    def closing(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if not stopping():
-            return app(environ, start_response)
+    Waitress alone may write `Connection: close`; it does so for a client that asked for it, so that is what it is told.
+    """
 
-        def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
-            return start_response(status, [*headers, ("Connection", "close")], *more)
+    class ClosingTask(WSGITask):
+        def build_response_header(self) -> bytes:
+            if stopping():
+                self.request.headers["CONNECTION"] = "close"  # type: ignore[attr-defined]  # what is refused has none
+            return super().build_response_header()
 
-        return app(environ, start)
+    class ClosingChannel(HTTPChannel):
+        task_class = ClosingTask
 
-    return closing
+    return ClosingChannel
 
 
 def _wait_until_idle(server: Any, dispatcher: ThreadedTaskDispatcher) -> None:
