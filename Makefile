@@ -44,7 +44,7 @@ check: $(VENV)/.test $(VENV)/.project ## Format, lint, types and import contract
 	@$(RUN) -m ruff format --quiet --check .
 	@$(RUN) -m ruff check --quiet .
 	$(call say,mypy)
-	@$(RUN) -m mypy core plugins webhooks wsgi.py deploy/demo deploy/replay
+	@$(RUN) -m mypy core plugins webhooks wsgi.py deploy/demo deploy/replay deploy/check.py deploy/compose/healthcheck.py
 	$(call say,import contracts)
 	@$(VENV)/bin/lint-imports --no-logo
 	$(call say,locked packages against pyproject.toml)
@@ -93,6 +93,14 @@ calendars: $(VENV)/.test $(VENV)/.project ## 100,000 cases of working time again
 replay: $(VENV)/.replay $(VENV)/.project ## Import the public data in DATA=DIR and let the plugins decide (SETS=a,b ROWS=n)
 	@test -n "$(DATA)" || { echo 'Say where the data is: make replay DATA=DIR' >&2; exit 2; }
 	@$(RUN) -m deploy.replay $(DATA) $(if $(SETS),--sets $(SETS)) $(if $(ROWS),--rows $(ROWS))
+
+.PHONY: footprint
+footprint: $(VENV)/.test $(VENV)/.project ## Disk per event: import 4,000 events on both databases and look at tables and indexes
+	@$(RUN) -m tests.footprint
+
+.PHONY: deploy-check
+deploy-check: $(VENV)/.deploy $(VENV)/.project ## Units, image, Compose file and proxy, by their own tools; says which are missing
+	@$(RUN) -m deploy.check
 
 .PHONY: fuzz
 fuzz: $(VENV)/.test $(VENV)/.project ## The tests marked fuzz, with many more examples
@@ -156,6 +164,11 @@ $(VENV)/.made:
 	@echo '$(CURDIR)' > $@
 
 $(VENV)/.replay: deploy/replay/requirements.lock | $(VENV)/.runtime
+	$(call say,installing the locked packages of $<)
+	@$(install_locked) $<
+	@touch $@
+
+$(VENV)/.deploy: deploy/requirements.lock | $(VENV)/.test
 	$(call say,installing the locked packages of $<)
 	@$(install_locked) $<
 	@touch $@

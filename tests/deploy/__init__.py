@@ -1,0 +1,1 @@
+"""What IT installs from deploy/: that it says what is true, keeps its hardening, and works where its programs run."""
