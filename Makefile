@@ -95,7 +95,7 @@ replay: $(VENV)/.replay $(VENV)/.project ## Import the public data in DATA=DIR a
 	@$(RUN) -m deploy.replay $(DATA) $(if $(SETS),--sets $(SETS)) $(if $(ROWS),--rows $(ROWS))
 
 .PHONY: footprint
-footprint: $(VENV)/.test $(VENV)/.project ## Disk per event: import 4,000 events on both databases and look at tables and indexes
+footprint: $(VENV)/.test $(VENV)/.project ## Disk per event: import 2,000 events on both databases and look at tables and indexes
 	@$(RUN) -m tests.footprint
 
 .PHONY: deploy-check

@@ -141,7 +141,7 @@ def found_programs(check: Check) -> Iterator[str]:
     """Yield the programs of a check that are here and able."""
     beside = f"{Path(sys.executable).parent}:/usr/sbin"
     for name in check.programs:
-        program = shutil.which(name) or shutil.which(name, path=beside)
+        program = shutil.which(name, path=beside) or shutil.which(name)
         if program is None or (name == "docker" and not _has_compose(program)):
             continue
         yield program

@@ -89,7 +89,7 @@ def _of_sqlite(outside: Outside) -> tuple[int, int, list[tuple[str, int, int]]]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=4_000, help="how many events the CRM sends")
+    parser.add_argument("--events", type=int, default=2_000, help="how many events the CRM sends")
     count = parser.parse_args().events
     with tempfile.TemporaryDirectory(prefix="outrigger-footprint-") as folder:
         path = Path(folder) / "events.jsonl"

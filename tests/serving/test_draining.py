@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-PROGRAM = '''
+PROGRAM = """
 import signal, threading, time
 from waitress.task import ThreadedTaskDispatcher
 from core.web.server import open_socket, serve
@@ -30,7 +30,7 @@ listener = open_socket("127.0.0.1", 0)
 print(listener.getsockname()[1], flush=True)
 serve(app, listener, ThreadedTaskDispatcher(), stopping=stopping.is_set, beat=lambda: None,
       finish=lambda: print("finished", flush=True))
-'''
+"""
 
 
 def test_a_request_under_way_is_answered_its_connection_closed_and_a_new_one_refused() -> None:
