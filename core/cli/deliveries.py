@@ -7,12 +7,12 @@ from typing import Any
 import click
 
 from core.cli.parts import interventions, paging, person, session
-from core.cli.printing import command, print_json, print_page
+from core.cli.printing import command, print_fields, print_json, print_page, safe
 from core.model.outcomes import DeliveryStatus, OutboxStatus
 from core.store.reading.deliveries import DeliveryFilter, delivery_number, list_deliveries, show_delivery
 from core.store.reading.outbox import MessageFilter, list_messages, show_message
 
-deliveries = click.Group("deliveries", help="One event for one plugin: list, retry, discard.")
+deliveries = click.Group("deliveries", help="One event for one plugin: list, show, retry, discard.")
 outbox = click.Group("outbox", help="Messages on their way out: list, retry, discard.")
 
 _DELIVERY = ("id", "event_id", "plugin", "unit", "record_id", "standing", "attempts", "due_at", "reason")
@@ -31,6 +31,21 @@ def list_(ctx: click.Context, /, cursor: str | None, limit: int, as_json: bool, 
     with session(ctx).database.read() as connection:
         page = list_deliveries(connection, DeliveryFilter(**filters), cursor=cursor, limit=limit)
     print_page(page.as_dict(), _DELIVERY, as_json, "No deliveries fit.")
+
+
+@command(deliveries, "show")
+@click.argument("delivery_id")
+@click.pass_context
+def show(ctx: click.Context, delivery_id: str, as_json: bool) -> None:
+    """Show one delivery, with file and line of its last failure."""
+    with session(ctx).database.read() as connection:
+        found = show_delivery(connection, delivery_number(delivery_id))
+    if as_json:
+        print_json(found)
+        return
+    print_fields((name.replace("_", " "), value) for name, value in found.items() if name != "trace")
+    for line in (found["trace"] or "").splitlines():
+        click.echo(safe(line))
 
 
 @command(deliveries, "retry")

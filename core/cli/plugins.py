@@ -231,7 +231,10 @@ def new(session: Session, name: str, directory: Path | None, title: str, owner: 
     root = directory or session.assembly.plugin_roots[0]
     folder = write_plugin(root, plugin_name(name), title=title, owner=owner or person().partition(" ")[0])
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-    text = f"{folder} is written. Next: `outrigger plugins check {name}`, then change rules.py and its tests."
+    next_ = f"`outrigger plugins check {name}`, then change rules.py and its tests."
+    if root.resolve() not in (path.resolve() for path in session.assembly.roots(session.environment)):
+        next_ = f"set OUTRIGGER_PLUGIN_DIRS={root.resolve()}, for the server too, so that it is found; {next_}"
+    text = f"{folder} is written. Next: {next_}"
     done(as_json, text, folder=str(folder), files=files)
 
 
@@ -239,7 +242,11 @@ def _known(session: Session, name: str) -> Plugin:
     found = session.plugins()
     plugin = found.get(plugin_name(name))
     if plugin is None:
-        raise NotFound(f'There is no plugin "{name}".{did_you_mean(plugin_name(name), found)}')
+        folders = ", ".join(str(path) for path in session.assembly.roots(session.environment))
+        raise NotFound(
+            f'There is no plugin "{name}".{did_you_mean(plugin_name(name), found)} Looked in {folders} and the '
+            "installed distributions; OUTRIGGER_PLUGIN_DIRS names further folders."
+        )
     return plugin
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -40,6 +40,12 @@ class BufferedSession:
         self._has_savepoint = False
         self.writes: list[RowWrite] = []
         self.tables: dict[str, sa.Table] = {}
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(
+            f"ctx.session has no {name}(); it has get, scalars, rows, insert, upsert, update, delete and dialect, "
+            "and commits by itself what is asked for, together with the effects"
+        )
 
     @property
     def dialect(self) -> str:

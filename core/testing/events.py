@@ -109,7 +109,7 @@ def event_from_body(body: Fields) -> Event[Any]:
         return _record_event(name, _kind_of(name), None, envelope, data, allow_unknown=True)
     kind = str(body.get("kind", "lead"))
     ident = str(data.setdefault("id", IDS[kind]) if name in EVENT_TYPES else data.get("id", IDS[kind]))
-    more = {**envelope, "record": _known_record(kind, ident, body.get("record")), "origin": _ORIGINS.get(name)}
+    more = {**envelope, "record": known_record(kind, ident, body.get("record")), "origin": _ORIGINS.get(name)}
     if name not in EVENT_TYPES:
         return _envelope(name, kind, ident, data, {**more, "origin": Origin.PLUGIN}, data)
     payload_class: type = PAYLOADS[name]
@@ -132,7 +132,8 @@ def _is_about_a_record(name: str) -> bool:
     return name.partition(".")[0] in (*KINDS, "timer", "record") or "." not in name
 
 
-def _known_record(kind: str, ident: str, fields: Fields | None) -> Any:
+def known_record(kind: str, ident: str, fields: Fields | None) -> Any:
+    """Build the record of which these fields are known; None when there are none."""
     if fields is None:
         return None
     record_class: type = KINDS[kind]

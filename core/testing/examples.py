@@ -5,7 +5,9 @@ Public: `run_examples(plugin)`, and `handle(…)`, which hands one event to a pl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from core.pipeline.slot import Call, CallSlot
 from core.pipeline.templates import LANGUAGES
 from core.testing.contexts import KnownRecords
 from core.testing.directories import calendar_of, directory_of
-from core.testing.events import NOW, example_events
+from core.testing.events import NOW, event_from_body, known_record
 from core.testing.messages import filled
 from core.testing.sessions import TableSession, plugin_session
 
@@ -35,21 +37,40 @@ def run_examples(plugin: Plugin) -> str | None:
     """Return what is wrong with the plugin's answers to its examples; an empty text when all is well."""
     if not any(name.startswith("on_") for name in plugin.hooks):
         return None
-    examples = [event for event in example_events(plugin.folder) if plugin.hears(event.type)]
-    if not examples:
+    found = [item for item in examples(plugin.folder) if plugin.hears(item.event.type)]
+    if not found:
         return "tests/events has no example of an event the plugin hears"
-    config = plugin.load_config({}) if plugin.load_config is not None else None
     with plugin_session(plugin.folder) as session:
-        for event in examples:
-            fault = _compare(plugin, config, event, session)
+        for item in found:
+            fault = _compare(plugin, item, session)
             if fault:
-                return f"{event.type} {event.record_id}: {fault}"
+                return f"{item.event.type} {item.event.record_id}: {fault}"
     return ""
 
 
-def _compare(plugin: Plugin, config: Any, event: Event[Any], session: TableSession) -> str:
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One example event, the other records that are known when it comes, and the settings that differ from defaults."""
+
+    event: Event[Any]
+    records: tuple[Any, ...]
+    config: Mapping[str, Any]
+
+
+def examples(folder: Path) -> Iterator[Example]:
+    """Yield the examples of a plugin, `tests/events/*.json`, by name, with the records and settings they bring."""
+    for path in sorted((folder / "tests" / "events").glob("*.json")):
+        body = json.loads(path.read_text(encoding="utf-8"))
+        others = body.get("records", {}).items()
+        records = tuple(known_record(kind, str(item["id"]), item) for kind, items in others for item in items)
+        yield Example(event_from_body(body), records, body.get("config", {}))
+
+
+def _compare(plugin: Plugin, item: Example, session: TableSession) -> str:
     """Handle the event twice on the same rows, then make the writes, so that later examples build on it."""
-    first, second = handle(plugin, config, event, session), handle(plugin, config, event, session)
+    event = item.event
+    config = plugin.load_config(item.config) if plugin.load_config is not None else None
+    first, second = (handle(plugin, config, event, session, records=item.records) for _ in range(2))
     if first.status is DeliveryStatus.RETRYABLE:
         return first.reason or "the handler failed"
     if (first.status, first.effects, first.writes) != (second.status, second.effects, second.writes):
@@ -80,8 +101,9 @@ def _told(folder: Path, event: Event[Any], effects: Sequence[Effect]) -> str:
 
 
 def handle(
-    plugin: Plugin, config: Any, event: Event[Any], session: TableSession, *, people: Directory | None = None
-) -> Outcome:
+    plugin: Plugin, config: Any, event: Event[Any], session: TableSession, *, people: Directory | None = None,
+    records: Sequence[Any] = (),
+) -> Outcome:  # fmt: skip
     """Hand an event to a plugin through the server's own handler; nothing of it is written."""
     unit = event.unit
     session.writes = []
@@ -92,7 +114,7 @@ def handle(
         event,
         now=NOW,
         session=session,
-        records=KnownRecords([event.record] if event.record is not None else []),
+        records=KnownRecords([*records, *([event.record] if event.record is not None else [])]),
         people=(people or NOBODY).at(NOW, unit, ALWAYS.zone),
         calendar=ALWAYS,
         slot=CallSlot(),

@@ -49,6 +49,7 @@ READING: dict[str, tuple[str, ...]] = {
 
 LOOKING_UP: dict[str, tuple[str, ...]] = {
     "events show": ("evt_0",),
+    "deliveries show": ("dlv_1",),
     "people show": ("nobody",),
     "people resolve": ("nobody",),
     "records show": ("lead", "L-0", "--source", "erp"),

@@ -247,7 +247,9 @@ def test_the_data_commands_are_all_part_of_the_command_line() -> None:
 
 def test_folders_of_plugins_come_from_the_environment_and_from_the_file(terminal: Terminal) -> None:
     one, two = terminal.folder / "one", terminal.folder / "two"
-    terminal.ok("plugins", "new", "cli-one", "--dir", str(one))
+    made = terminal.ok("plugins", "new", "cli-one", "--dir", str(one))
+    assert f"set OUTRIGGER_PLUGIN_DIRS={one.resolve()}" in made
+    assert "OUTRIGGER_PLUGIN_DIRS names further folders" in terminal.run("plugins", "check", "cli-one").output
     terminal.ok("plugins", "new", "cli-two", "--dir", str(two))
     terminal.write("plugins.toml", '[server]\nplugin_directories = ["two"]\n')
     elsewhere = dataclasses.replace(terminal, environ={**terminal.environ, "OUTRIGGER_PLUGIN_DIRS": str(one)})

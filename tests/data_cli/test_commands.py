@@ -138,6 +138,7 @@ def test_stuck_things_are_retried_and_discarded_with_who_and_why(
     monkeypatch.setenv("SUDO_USER", "li")
     world.history()
     stuck = world.rows(deliveries, deliveries.c.status == "retryable")[0].id
+    assert f"dlv_{stuck}" in run("deliveries", "show", f"dlv_{stuck}").output
     assert "will run again" in run("deliveries", "retry", f"dlv_{stuck}").output
     shown = answer(run("deliveries", "discard", f"dlv_{stuck}", "--reason", "坏数据", "--json"))
     assert shown["reason"] == "discarded by li (command line): 坏数据"

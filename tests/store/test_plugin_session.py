@@ -123,6 +123,11 @@ def test_a_key_of_two_columns_is_named_by_a_tuple_or_a_mapping(connection: sa.Co
         session(connection).get(Pair, 1)
 
 
+def test_a_call_of_another_session_names_those_there_are(connection: sa.Connection) -> None:
+    with pytest.raises(AttributeError, match=r"no add\(\); it has get, scalars, rows, insert"):
+        session(connection).add(Pointer(name="east"))
+
+
 @pytest.mark.parametrize(
     ("deed", "said"),
     [
