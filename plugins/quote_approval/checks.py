@@ -47,11 +47,13 @@ class Fault:
 
 def check(quote: Quote, config: Config) -> tuple[Fault, ...]:
     """Return everything that is missing or inconsistent; nothing when people or rules can look at the quote."""
-    return (*_missing(quote, config), *_impossible(quote), *_amount(quote, config))
+    impossible = tuple(_impossible(quote, config))
+    # A sum over numbers that cannot be is no second fault.
+    return (*_missing(quote, config), *impossible, *(() if impossible else _amount(quote, config)))
 
 
 def _missing(quote: Quote, config: Config) -> Iterator[Fault]:
-    if not quote.currency:
+    if _blank(quote.currency):
         yield Fault("currency", "缺少币种", "missing: currency")
     if not quote.lines:
         yield Fault("lines", "没有报价行", "there are no lines")
@@ -75,7 +77,7 @@ def _blank(value: object) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _impossible(quote: Quote) -> Iterator[Fault]:
+def _impossible(quote: Quote, config: Config) -> Iterator[Fault]:
     """Yield values that no quote can have."""
     yield from _bounds("amount", "总金额", "the amount", quote.amount)
     yield from _bounds("lead_time_days", "交付周期", "the lead time", quote.lead_time_days)
@@ -87,6 +89,12 @@ def _impossible(quote: Quote) -> Iterator[Fault]:
         yield from _bounds(f"lines.{number}.quantity", f"{zh}数量", f"{en} the quantity", line.quantity)
         yield from _bounds(f"lines.{number}.unit_price", f"{zh}单价", f"{en} the unit price", line.unit_price)
         yield from _bounds(f"lines.{number}.discount", f"{zh}折扣", f"{en} the discount", line.discount, high=1)
+        if line.unit_price == 0 and "unit_price" in config.required:
+            yield Fault(
+                f"lines.{number}.unit_price",
+                f"{zh}单价为 0；赠品请填写单价，折扣填 1（即 100%）",
+                f"{en} the unit price is 0; a gift has its price and a discount of 1 (100 %)",
+            )
 
 
 def _bounds(path: str, zh: str, en: str, value: Decimal | int | None, high: int | None = None) -> Iterator[Fault]:

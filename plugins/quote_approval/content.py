@@ -10,7 +10,7 @@ from typing import Any
 
 from core.api import Quote
 
-from .facts import text_of
+from .facts import currency_of, text_of
 
 
 def content_of(quote: Quote) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def content_of(quote: Quote) -> dict[str, Any]:
     """
     return {
         "customer_id": quote.customer_id,
-        "currency": quote.currency,
+        "currency": currency_of(quote.currency),
         "amount": text_of(quote.amount),
         "discount": text_of(quote.discount),
         "margin": text_of(quote.margin),

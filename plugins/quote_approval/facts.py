@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from typing import Any
@@ -11,6 +12,9 @@ from core.api import Customer, Quote
 from .settings import TIERS, Config
 from .table import OTHER
 from .terms import read_terms
+
+_YUAN = frozenset({"RMB", "人民币", "人民币元", "元"})
+"""How people write CNY. The sign ¥ is not among them, for it is the yen's as well."""
 
 _WIDE = Context(prec=120)
 """Holds the product of three of the longest numbers a record can have, to the last place."""
@@ -56,15 +60,24 @@ def text_of(number: Decimal | None) -> str | None:
     return "0" if number == 0 else format(number.normalize(), "f")
 
 
+def currency_of(said: str | None) -> str | None:
+    """Return the ISO code of a currency as people write it: cny, RMB and 人民币 are CNY; others stay."""
+    folded = unicodedata.normalize("NFKC", said or "").strip().upper()
+    return "CNY" if folded in _YUAN else folded or None
+
+
 def facts_of(quote: Quote, customer: Customer | None, unit: str, config: Config) -> Facts:
     """Return what a quote is routed by. Nothing is invented: what is not known stays None and is told in `notes`."""
     notes: list[str] = []
     tier, tier_from, tier_from_zh = tier_of(customer, config)
-    currency = quote.currency or OTHER
-    amount = quote.amount
-    if currency != config.base_currency and amount is not None:
+    named = currency_of(quote.currency)
+    currency, amount = named or OTHER, quote.amount
+    if named and currency != config.base_currency and amount is not None:
         amount = None
         notes.append(f"The amount is in {currency}; without an exchange rate it is unknown in {config.base_currency}.")
+    if amount == 0 and not _gross(quote):
+        amount = None
+        notes.append("The amount is 0 and the lines add up to nothing, so what the quote is worth is unknown.")
     terms = read_terms(quote.payment_terms or "")
     if terms.days is None:
         notes.append(f"The payment terms could not be read: {terms.why[:80]}")
@@ -98,7 +111,7 @@ def tier_of(customer: Customer | None, config: Config) -> tuple[str | None, str,
     yearly = customer.yearly_purchase
     if yearly is None:
         return None, "the customer has neither a tier nor a yearly purchase", "客户既无等级也无年采购额"
-    if customer.currency != config.base_currency:
+    if currency_of(customer.currency) != config.base_currency:
         en = f"the yearly purchase is in {customer.currency or 'no known currency'}, not {config.base_currency}"
         return None, en, f"年采购额的币种为 {customer.currency or '未知'}，不是 {config.base_currency}"
     limits = config.tier_limits
@@ -148,6 +161,13 @@ def totals_of(quote: Quote) -> dict[str, Decimal] | None:
         net += value * (1 - (line.discount or 0))
     off = 1 - (quote.discount or 0)
     return {"lines": net, "both": net * off, "quote": gross * off} if quote.lines else None
+
+
+def _gross(quote: Quote) -> Decimal:
+    """Return what the lines come to before any discount, as far as their quantities and prices are known."""
+    return sum(
+        (line.quantity * line.unit_price for line in quote.lines if line.quantity and line.unit_price), Decimal(0)
+    )
 
 
 def fits_total(amount: Decimal, total: Decimal, config: Config) -> bool:

@@ -230,3 +230,40 @@ def test_a_change_of_any_part_of_the_offer_changes_its_hash_and_is_named(name, d
     before, after = content_of(quote()), content_of(quote(**{name: other}))
     assert hash_of(before) != hash_of(after)
     assert [text.partition(":")[0] for text in differences(before, after)] == [name]
+
+
+# ------------------------------------------------------------------------------------- what looks harmless and is not
+
+
+@pytest.mark.parametrize("written", ["cny", " RMB", "人民币", "元", "ＣＮＹ"])
+def test_the_yuan_is_the_yuan_however_it_is_written(written):
+    routing = route(quote(currency=written), B, "default", CONFIG)
+    assert (routing.rule, routing.facts.amount, routing.facts.notes) == ("low_risk", Decimal(194000), ())
+    assert content_of(quote(currency=written)) == content_of(quote())
+    bought = Customer(id="C", yearly_purchase=Decimal(3_000_000), currency=written)
+    assert tier_of(bought, CONFIG)[0] == "B"
+
+
+def test_a_price_of_nothing_is_no_price():
+    line = {**LINE, "unit_price": "0"}
+    assert faults(lines=[LINE, line]) == ["lines.2.unit_price"]
+    gift = {**LINE, "discount": "1"}
+    assert route(quote(lines=[gift], amount="0"), B, "default", CONFIG).rule == "deep_discount"
+
+
+def test_a_quote_over_nothing_is_not_approved_by_rule():
+    routing = route(quote(lines=[{**LINE, "quantity": "0"}], amount="0"), B, "default", CONFIG)
+    assert (routing.step, routing.facts.amount) == (Step.ASK, None)
+    assert "what the quote is worth is unknown" in routing.facts.notes[0]
+
+
+def test_a_number_that_cannot_be_is_one_fault_and_not_two():
+    assert faults(lines=[{**LINE, "discount": "15"}]) == ["lines.1.discount"]
+    assert faults(amount="-5") == ["amount"]
+
+
+@pytest.mark.parametrize("currency", [None, "  "])
+def test_a_quote_without_a_currency_says_only_that(currency):
+    routing = route(quote(currency=currency), B, "default", CONFIG)
+    assert [fault.path for fault in routing.faults] == ["currency"]
+    assert routing.facts.notes == ()
