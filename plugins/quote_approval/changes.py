@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from core.api import Context, Effect, Event, Notify, Quote, UnitChange
+from core.api import Context, Effect, Event, Notify, Quote, UnitChange, UpdateRecord
 
 from .asking import start_ladder, stop_timers
 from .checks import check
@@ -43,18 +43,29 @@ def submitted(event: Event[Quote], ctx: Context[Config]) -> list[Effect]:
 def updated(event: Event[Quote], ctx: Context[Config]) -> list[Effect]:
     """Void the request of a quote whose content changed, and take in the new content.
 
-    A quote that was never handed in is a draft, and one that ended is past changing: both are left alone.
+    A quote that was never handed in is a draft and is left alone, and so is one that ended; but what was approved and
+    accepted is not approved any more when it is another offer by now.
     """
     state = _state(event, ctx)
     request = _current(ctx, state)
-    if request is None or state is None or state.ended_as is not None or request.status == Status.CLOSED:
-        return []
-    if _is_past(event, request, ctx):
+    if request is None or state is None or request.status == Status.CLOSED or _is_past(event, request, ctx):
         return []
     changed = _changed(request, event.record, ctx)
     if not changed:
         return []
-    return [*_void(request, changed, ctx), *hand_in(event, event.record, ctx, state)]
+    if state.ended_as is None:
+        return [*_void(request, changed, ctx), *hand_in(event, event.record, ctx, state)]
+    if state.ended_as != "accepted" or request.status != Status.APPROVED:
+        return []
+    # Nobody is asked anew: the deal is made. Whoever stands behind everything has to know.
+    voided = _void(request, changed, ctx)
+    data = {**told(request, ctx.people), "changed": list(changed)}
+    extra = {"approval_status": request.status, "approval_request": request.id}
+    return [
+        *voided,
+        UpdateRecord(fields={"extra": extra}),
+        Notify(to=ctx.config.fallback, template="changed_accepted", data=data, key="changed_accepted"),
+    ]
 
 
 def ended(event: Event[Quote], ctx: Context[Config], how: str) -> list[Effect]:

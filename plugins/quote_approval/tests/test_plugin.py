@@ -177,7 +177,20 @@ def test_an_approved_quote_that_is_accepted_stays_approved(stage):
     stage.hand_in(SAFE)
     assert stage.tell("quote.accepted", status="accepted").status == "approved"
     assert stage.outcomes() == ["approved_by_rule"]
-    assert stage.tell("quote.updated", margin="0.01").status == "approved"
+    assert stage.tell("quote.updated", status="ordered").status == "approved"
+    assert stage.outcomes() == ["approved_by_rule"]
+
+
+def test_an_offer_that_is_changed_after_it_was_accepted_is_not_approved_any_more_and_told_aloud(stage):
+    stage.hand_in(SAFE)
+    stage.tell("quote.accepted", status="accepted")
+    assert stage.tell("quote.updated", margin="0.01").status == "void"
+    assert stage.outcomes() == ["approved_by_rule", "voided"]
+    assert stage.notices()[-1] == ("zhao", "报价 Q 在客户接受之后被更改")
+    assert stage.written() == {"extra": {"approval_status": "void", "approval_request": stage.request().id}}
+    assert stage.tell("quote.updated", margin="0.02").status == "void"
+    assert len(stage.notices()) == 1
+    assert stage.submit(SAFE, margin="0.07").status == "pending"
 
 
 def test_an_end_that_is_heard_of_first_keeps_a_late_submission_out(stage):
