@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from core.host.hookspecs import Effects, hookimpl
 from core.model.calendar import Calendar, Day
@@ -62,6 +62,8 @@ if TYPE_CHECKING:
 
     from core.web.parsing import Blueprint
 
+ViewT = TypeVar("ViewT", bound=Callable[..., Any])
+
 
 def api_blueprint(name: str, *, description: str, url_prefix: str = "") -> Blueprint:
     """Return a blueprint for `register_api`: it reads requests strictly and describes itself in the OpenAPI document.
@@ -71,6 +73,15 @@ def api_blueprint(name: str, *, description: str, url_prefix: str = "") -> Bluep
     from core.web.parsing import Blueprint
 
     return Blueprint(name, "core.web", url_prefix=url_prefix or None, description=description)
+
+
+def idempotent(view: ViewT) -> ViewT:
+    """Decorate a creating view of `api.py`, below `require` and above its arguments: under the same Idempotency-Key the
+    first answer is given again, for a day.
+    """
+    from core.web import idempotency
+
+    return idempotency.idempotent(view)  # type: ignore[return-value]
 
 
 def page_blueprint(name: str, module: str) -> flask.Blueprint:
@@ -172,6 +183,7 @@ __all__ = [
     "current_desk",
     "did_you_mean",
     "hookimpl",
+    "idempotent",
     "open_link",
     "page",
     "page_blueprint",

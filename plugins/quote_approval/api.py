@@ -8,7 +8,17 @@ from typing import Any
 
 from flask import Response, jsonify, make_response, request
 
-from core.api import NotFound, actor, allowed_units, api_blueprint, current_desk, hookimpl, require
+from core.api import (
+    InvalidRequest,
+    NotFound,
+    actor,
+    allowed_units,
+    api_blueprint,
+    current_desk,
+    hookimpl,
+    idempotent,
+    require,
+)
 
 from . import schemas
 from .deciding import Said, decide, read_request
@@ -56,13 +66,17 @@ def get_approval(request_id: str) -> Response:
 
 @blueprint.route("/approvals/<request_id>/decisions", methods=["POST"])
 @require("operator")
+@idempotent
 @blueprint.arguments(schemas.ApprovalDecision)
 @blueprint.response(201, schemas.RequestDetail)
 def post_decision(body: Mapping[str, Any], request_id: str) -> tuple[Response, int]:
-    """Approve, reject, ask back or answer: for a person who was asked, or as an administrator with a reason."""
+    """Approve, reject, ask back or answer: for a person who was asked, or as an administrator with a reason.
+
+    Takes the ETag of the request as If-Match, or its `version` in the body; and an Idempotency-Key.
+    """
     if body["by"] is None:
         _only_admins()
-    said = Said(**body, actor=actor(), how="api")
+    said = Said(**{**body, "version": _version_read(body["version"])}, actor=actor(), how="api")
     made = decide(request_id, said, units=allowed_units())
     with current_desk().read() as session:
         return _shown(made, asked_about(session, request_id)), 201
@@ -73,7 +87,23 @@ def _only_admins() -> None:
     """Raise NotAllowed for a key that may not decide in nobody's name."""
 
 
+def _version_read(said: int | None) -> int:
+    """Return the version the caller read: what the body says, else what If-Match begins with.
+
+    Only the version is compared. Others of a level agree without disturbing one another, though each changes the ETag.
+    """
+    tags = request.if_match.as_set(include_weak=True)
+    named = {int(tag.partition(".")[0]) for tag in tags if tag.partition(".")[0].isdecimal()}
+    if request.headers.get("If-Match") and (len(named) != 1 or said not in (None, *named)):
+        message = "Send the ETag of the request as you read it, and no other `version` beside it."
+        raise InvalidRequest(message, errors=[{"path": "If-Match", "message": message}])
+    if said is None and not named:
+        message = "Say which version you read: `version` in the body, or the request's ETag as If-Match."
+        raise InvalidRequest(message, errors=[{"path": "version", "message": message}])
+    return said if said is not None else named.pop()
+
+
 def _shown(found: Request, asked: list[Asked]) -> Response:
     response = jsonify(as_json(found, asked))
-    response.set_etag(hashlib.sha256(response.get_data()).hexdigest()[:32])
+    response.set_etag(f"{found.version}.{hashlib.sha256(response.get_data()).hexdigest()[:32]}")
     return response

@@ -27,7 +27,11 @@ class ApprovalDecision(ma.Schema):
     """What somebody decides. Without `by` it is an administrator's own decision, with its reason in `comment`."""
 
     decision = _text(required=True, validate=ma.validate.OneOf(tuple(BY_PEOPLE)))
-    version = ma.fields.Integer(required=True, strict=True, metadata={"description": "The version that was read."})
+    version = ma.fields.Integer(
+        load_default=None,
+        strict=True,
+        metadata={"description": "The version that was read; the ETag as If-Match says it too."},
+    )
     comment = _text(load_default="", validate=ma.validate.Length(max=MAX_COMMENT))
     by = _text(
         load_default=None,
