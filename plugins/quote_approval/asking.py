@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +17,9 @@ from .telling import ask
 
 LADDER, CYCLE = "ladder", "cycle"
 """The timers: the next rung for the level that is asked, and the end of the three-day cycle."""
+
+SHORTEST_WAIT = timedelta(hours=1)
+"""Working time that people have to answer at the least before somebody else is asked, however little is left."""
 
 
 @dataclass(slots=True)
@@ -41,7 +45,7 @@ def ask_level(ctx: Context[Config], request: Request, decided: Collection[str] =
     found = len(asking.effects)
     if found < level["need"]:
         missing = [item["reason"] for item in asking.resolutions if item["person"] is None]
-        asking.stuck = "; ".join(str(reason) for reason in missing)
+        asking.stuck = "; ".join(dict.fromkeys(str(reason) for reason in missing))
     request.stuck, request.asked_at = asking.stuck, ctx.now
     asking.effects += start_ladder(ctx, request, 0)
     return asking
@@ -134,12 +138,29 @@ def agreed_before(ctx: Context[Config], request: Request) -> set[str]:
 
 
 def start_ladder(ctx: Context[Config], request: Request, rung: int) -> list[Effect]:
-    """Start the timer of a rung; counted from when the level was asked, so that rungs do not add up."""
+    """Start the timer of a rung; counted from when the level was asked, so that rungs do not add up.
+
+    A rung that would come too late for the cycle is brought forward.
+    """
     if rung >= len(ctx.config.ladder) or request.asked_at is None:
         return [CancelTimer(timer=LADDER)]
-    due_at = ctx.config.ladder[rung].after.due(request.asked_at, ctx.calendar)
-    data = {"request": request.id, "version": request.version, "rung": rung}
+    planned = ctx.config.ladder[rung].after.due(request.asked_at, ctx.calendar)
+    latest = _latest(ctx, request, request.asked_at, rung)
+    due_at = planned if latest is None else min(planned, latest)
+    data = {"request": request.id, "version": request.version, "rung": rung, "early": due_at < planned}
     return [StartTimer(timer=LADDER, due_at=due_at, data=data)]
+
+
+def _latest(ctx: Context[Config], request: Request, asked_at: datetime, rung: int) -> datetime | None:
+    """Return when a rung comes at the latest: the rungs share the working time that is left of the cycle.
+
+    Between two of them there is an hour of work all the same, or nobody could answer: with a holiday before the end of
+    the cycle the last ones come after it. None when the cycle is over.
+    """
+    if request.deadline_at is None or request.deadline_at <= asked_at:
+        return None
+    share = ctx.calendar.between(asked_at, request.deadline_at) / (len(ctx.config.ladder) + 1)
+    return ctx.calendar.add(asked_at, max(share, SHORTEST_WAIT) * (rung + 1))
 
 
 def stop_timers() -> list[Effect]:

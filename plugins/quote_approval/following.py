@@ -11,7 +11,7 @@ from .changes import ask_again
 from .models import Request
 from .settings import Config
 from .states import Status
-from .telling import decision, owner_of, tell_owner, told, update
+from .telling import decision, owner_of, tell_owner, tell_stuck, told, update
 
 DECIDED = "quote_approval.decided"
 
@@ -58,6 +58,7 @@ def next_level(request: Request, ctx: Context[Config]) -> list[Effect]:
             inputs={"resolutions": asking.resolutions},
         ),
         *asking.effects,
+        *tell_stuck(request, ctx),
     ]  # fmt: skip
 
 

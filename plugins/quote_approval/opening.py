@@ -14,7 +14,7 @@ from .models import QuoteState, Request
 from .rules import Routing, route
 from .settings import Config
 from .states import Status, Step, next_status
-from .telling import decision, tell_owner, update
+from .telling import decision, tell_owner, tell_stuck, update
 
 BY_RULE = "rule"
 """Who decided, where no person did."""
@@ -139,6 +139,7 @@ def _ask(request: Request, ctx: Context[Config], routing: Routing) -> list[Effec
         ),
         update(request),
         *asking.effects,
+        *tell_stuck(request, ctx),
         StartTimer(timer=CYCLE, due_at=request.deadline_at, data={"request": request.id}),
         EmitEvent(
             type="quote_approval.requested",

@@ -6,6 +6,7 @@ A page is opened any number of times and changes nothing; the link is used up by
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from flask import Response, request
@@ -27,11 +28,14 @@ from .deciding import PLUGIN, Said, decide, read_request
 from .models import Asked, Request
 from .reading import asked_about, steps_of
 from .states import BY_PEOPLE, can
-from .telling import grouped, name_of, percent
+from .telling import grouped, money, name_of, percent
 
 blueprint = page_blueprint(PLUGIN, __name__)
 
 DECIDE, ANSWER = "decide", "answer"
+
+FIRST_LINES = 5
+"""So many lines of a quote stand on the page at once; the others unfold, so that the buttons are never far."""
 
 
 @hookimpl
@@ -93,6 +97,7 @@ def _show(claims: LinkClaims, name: str, *, status: int = 200, fault: str = "", 
     is_open = found.version == claims.subject["version"] and can(found.status, step) and not refused
     local = desk.calendar(found.unit).local
     deadline = local(found.deadline_at).strftime("%Y-%m-%d %H:%M") if found.deadline_at else "–"
+    valid_until = found.content["valid_until"]
     return page(
         f"{name}.html",
         status=status,
@@ -102,10 +107,12 @@ def _show(claims: LinkClaims, name: str, *, status: int = 200, fault: str = "", 
         request=found,
         content=found.content,
         facts={**found.facts, "discount": percent(found.facts["discount"]), "margin": percent(found.facts["margin"])},
-        amount=grouped(found.content["amount"]),
+        amount=money(found.content["amount"]),
         lines=[_line(line) for line in found.content["lines"]],
         owner=name_of(found.owner, desk.people(found.unit)),
         deadline=deadline,
+        valid_until=local(datetime.fromisoformat(valid_until)).strftime("%Y-%m-%d") if valid_until else "–",
+        first_lines=FIRST_LINES,
         why=_why(claims.person, found, rows),
         history=[
             {"name": row.name, "state": row.state, "comment": row.comment or "", "level": row.level,
@@ -117,7 +124,7 @@ def _show(claims: LinkClaims, name: str, *, status: int = 200, fault: str = "", 
 
 def _line(line: Mapping[str, Any]) -> dict[str, Any]:
     """Return a line of the quote with its numbers as people read them."""
-    numbers = {name: grouped(line[name]) for name in ("quantity", "unit_price")}
+    numbers = {"quantity": grouped(line["quantity"]), "unit_price": money(line["unit_price"])}
     return {**line, **numbers, "discount": percent(line["discount"])}
 
 

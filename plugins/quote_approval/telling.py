@@ -31,7 +31,7 @@ def told(request: Request, people: People) -> dict[str, Any]:
         "quote": request.record_id,
         "customer": request.customer or "–",
         "tier": facts["tier"] or "?",
-        "amount": f"{grouped(content['amount'])} {content['currency'] or ''}".strip(),
+        "amount": f"{money(content['amount'])} {content['currency'] or ''}".strip(),
         "discount": percent(facts["discount"]),
         "margin": percent(facts["margin"]),
         "payment_terms": content["payment_terms"] or "–",
@@ -53,6 +53,15 @@ def name_of(owner: str | None, people: People) -> str:
 def grouped(number: str | None) -> str:
     """Return a number as people read it: 2747520 is 2,747,520."""
     return "?" if number is None else f"{Decimal(number):,f}"
+
+
+def money(number: str | None) -> str:
+    """Return an amount of money as people read it: 2747520.5 is 2,747,520.50."""
+    return (
+        f"{Decimal(number):,.2f}"
+        if number is not None and Decimal(number).as_tuple().exponent == -1
+        else grouped(number)
+    )
 
 
 def percent(fraction: str | None) -> str:
@@ -106,6 +115,11 @@ def tell_owner(request: Request, ctx: Context[Config], template: str, **more: An
     return Notify(
         to=owner_of(request, ctx), template=template, data={**told(request, ctx.people), **more}, key=template
     )
+
+
+def tell_stuck(request: Request, ctx: Context[Config]) -> list[Notify]:
+    """Tell the quote's owner when too few people could be asked: it will not go on by itself."""
+    return [tell_owner(request, ctx, "stuck", why=request.stuck)] if request.stuck else []
 
 
 def decision(

@@ -41,14 +41,15 @@ def _rung(event: Event[TimerDue], ctx: Context[Config], request: Request, number
     rung = ctx.config.ladder[number]
     asking = climb(ctx, request, rung.to)
     named = ", ".join(item["name"] for item in asking.resolutions if item["person"])
+    after = "less time than usual" if event.data.data.get("early") else str(rung.after)
     told_of = (
-        f"those asked reminded after {rung.after}"
+        f"those asked reminded after {after}"
         if rung.to == "approver"
-        else f"{named or 'nobody'} asked as well after {rung.after}"
+        else f"{named or 'nobody'} asked as well after {after}"
     )
     made = decision(
         request, "reminded" if rung.to == "approver" else "escalated", told_of,
-        rule=f"ladder_{number + 1}", reasons=_late(event),
+        rule=f"ladder_{number + 1}", reasons=[*_early(event), *_late(event)],
         inputs={"to": rung.to, "after": str(rung.after), "resolutions": asking.resolutions},
     )  # fmt: skip
     return [made, *asking.effects, *start_ladder(ctx, request, number + 1)]
@@ -66,6 +67,10 @@ def _missed(event: Event[TimerDue], ctx: Context[Config], request: Request) -> l
         to=ctx.config.fallback, template="overdue", data={**told(request, ctx.people), **cycle}, key="overdue:fallback"
     )
     return [made, above, tell_owner(request, ctx, "overdue", **cycle)]
+
+
+def _early(event: Event[TimerDue]) -> list[str]:
+    return ["Brought forward, so that it comes within the cycle."] if event.data.data.get("early") else []
 
 
 def _late(event: Event[TimerDue]) -> list[str]:

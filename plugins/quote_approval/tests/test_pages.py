@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from plugins.quote_approval.models import Asked
-from plugins.quote_approval.tests.scene import CRITICAL
+from plugins.quote_approval.tests.scene import CRITICAL, LINE
 
 
 def test_an_approver_sees_the_quote_and_decides_from_the_link(both):
@@ -159,3 +159,20 @@ def test_what_a_crm_wrote_is_shown_as_text_and_never_as_markup(stage):
     text = call("GET", stage.link("chen"), anonymous=True).get_data(as_text=True)
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
+
+
+def test_many_lines_fold_so_that_the_buttons_are_near(stage):
+    call = stage.web()
+    lines = [{**LINE, "specification": f"6005A-T6 no. {number}"} for number in range(1, 31)]
+    stage.hand_in(lines=lines, amount="5820000.50", valid_until="2026-12-31T16:00:00Z", margin="0.02")
+    text = call("GET", stage.link("chen"), anonymous=True).get_data(as_text=True)
+    shown, folded = text.split("<details>")
+    assert ("no. 5<" in shown, "no. 6<" in shown, "其余 25 行" in folded, "no. 30<" in folded) == (
+        True,
+        False,
+        True,
+        True,
+    )
+    assert "5,820,000.50 CNY" in shown
+    assert "2027-01-01" in shown  # of Shanghai
+    assert shown.index("毛利率低于 5%") < shown.index("no. 1<")

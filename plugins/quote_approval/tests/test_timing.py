@@ -150,3 +150,74 @@ def test_what_a_switched_off_plugin_did_not_carry_out_follows_at_the_next_rung(m
     else:
         assert sorted(monday.asked(2)) == ["sun", "zhao"]
     assert monday.server.problems() == []
+
+
+# Friday 27 November 2026, 17:00 in Shanghai; some tests take the first week of December off.
+FRIDAY = "2026-11-27T09:00:00Z"
+DAYS = "\n".join(f'2026-12-{day:02} = {{ kind = "holiday", name = "长假" }}' for day in range(1, 8))
+HOLIDAY = f"""
+[units.default]
+calendar = "plant"
+[calendars.plant]
+based_on = "cn"
+[calendars.plant.days]
+{DAYS}
+"""
+
+
+@pytest.fixture
+def friday():
+    with scene() as made:
+        made.server.move_to(FRIDAY)
+        yield made
+
+
+def rungs(stage):
+    """Let the ladder run out; return when each rung fired."""
+    fired = []
+    while ladder := [timer for timer in stage.timers() if timer.timer == "ladder"]:
+        fired.append(ladder[0].due_at.strftime("%m-%d %H:%M"))
+        stage.server.move_to(ladder[0].due_at)
+    return fired
+
+
+def test_rungs_that_would_come_after_the_cycle_are_brought_forward_into_it(friday):
+    # Three days end on Monday at 17:00, after eight hours of work: the rungs come after two, four and six of them.
+    assert friday.hand_in().deadline_at.strftime("%m-%d %H:%M") == "11-30 09:00"
+    assert rungs(friday) == ["11-30 02:00", "11-30 04:00", "11-30 07:00"]
+    assert friday.outcomes() == ["requested", "reminded", "escalated", "escalated"]
+    assert "Brought forward" in friday.decisions()[1].reasons[0]["text"]
+
+
+def test_rungs_of_a_late_level_still_come_within_the_cycle(friday):
+    friday.hand_in(CRITICAL)
+    friday.server.move_to("2026-11-30T05:00:00Z")
+    friday.decide("chen")
+    assert rungs(friday) == ["11-30 06:00", "11-30 07:00", "11-30 08:00"]
+
+
+def test_before_a_holiday_nobody_is_asked_within_minutes_or_out_of_hours(friday):
+    friday.server.configure(SETTINGS + HOLIDAY)
+    friday.server.move_to("2026-11-30T09:30:00Z")  # half an hour of work is left
+    friday.hand_in()
+    assert rungs(friday) == ["12-08 01:30", "12-08 02:30", "12-08 03:30"]
+    assert friday.outcomes() == ["requested", "deadline_missed", "reminded", "escalated", "escalated"]
+
+
+def test_a_cycle_in_working_time_stands_still_over_a_holiday(friday):
+    friday.server.configure(SETTINGS + 'config.cycle = "3 working days"\n' + HOLIDAY)
+    friday.server.move_to("2026-11-30T09:30:00Z")
+    assert friday.hand_in().deadline_at.strftime("%m-%d %H:%M") == "12-10 09:30"
+    assert rungs(friday) == ["12-08 05:30", "12-08 09:30", "12-09 09:30"]
+    assert friday.outcomes() == ["requested", "reminded", "escalated", "escalated"]
+
+
+def test_a_quote_that_cannot_go_on_is_told_to_its_owner():
+    gone = SETTINGS.replace(
+        'roles = ["general_manager"]', 'roles = ["general_manager"]\nabsences = [{ from = 2026-01-01 }]'
+    )
+    with scene(gone) as stage:
+        stage.hand_in(CRITICAL)
+        assert stage.decide("chen").stuck
+        assert ("li_na", "报价 Q 无法继续审批") in stage.notices()
+        assert stage.server.problems() == []
