@@ -73,6 +73,10 @@ bench: $(VENV)/.test $(VENV)/.peers $(VENV)/.project ## Throughput and latency a
 bench-servers: $(VENV)/.test $(VENV)/.peers $(VENV)/.project ## HTTP servers that could be embedded, also under an attack of slow bodies
 	@$(RUN) -m tests.bench.servers
 
+.PHONY: bench-growth
+bench-growth: $(VENV)/.test $(VENV)/.project ## What stored years, timers and backlogs cost: a grown database against an empty one (EVENTS=n)
+	@$(RUN) -m tests.growth $(if $(EVENTS),--events $(EVENTS))
+
 .PHONY: crash
 crash: $(VENV)/.test $(VENV)/.project ## Kill -9 under load N times (N=20) and look for lost or doubled events
 	@$(RUN) -m tests.crash --kills $(N)

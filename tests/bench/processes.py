@@ -50,13 +50,22 @@ class Cpu:
         return {name: cpu_s(pid) - before for name, (pid, before) in self._before.items()}
 
 
+def memory_by_child(server: Server) -> Mapping[str, float]:
+    """Return PSS in megabytes of the supervisor and of every child."""
+    processes = {"supervisor": server.pid_of("supervisor"), **server.children()}
+    return {name: _memory_kb(pid)["Pss"] / 1024 for name, pid in processes.items()}
+
+
+def _memory_kb(pid: int) -> Mapping[str, int]:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    return {name: int(value.split()[0]) for name, _, value in (line.partition(":") for line in lines)}
+
+
 def memory_mb(server: Server) -> tuple[float, float]:
     """Return (RSS, PSS) of all processes in megabytes; PSS shares out what forked processes have in common."""
     rss = pss = 0
     for pid in server.processes():
         with contextlib.suppress(FileNotFoundError):
-            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-                name, _, value = line.partition(":")
-                rss += int(value.split()[0]) if name == "Rss" else 0
-                pss += int(value.split()[0]) if name == "Pss" else 0
+            found = _memory_kb(pid)
+            rss, pss = rss + found["Rss"], pss + found["Pss"]
     return rss / 1024, pss / 1024

@@ -39,6 +39,7 @@ class Options:
     watch: str = ""  # a database in which to look for the effects of every event
     effects: int = 3
     until_drained: str = ""  # a database: go on until nothing waits in it
+    departments: int = 0  # spread the records over so many departments, D-0 and so on; 0: all are of one
 
 
 def blast(options: Options) -> dict[str, Any]:
@@ -56,9 +57,11 @@ def blast(options: Options) -> dict[str, Any]:
 def _requests(options: Options, number: int) -> list[bytes]:
     made = []
     for index in range(number):
-        body = event_body(
-            "complaint.replied", f"R-{index % RECORDS}", index, index, **COMPLAINT, batch=f"B{index % 97}"
-        )
+        record = index % RECORDS
+        fields = {**COMPLAINT, "batch": f"B{index % 97}"}
+        if options.departments:
+            fields["department"] = f"D-{record % options.departments}"
+        body = event_body("complaint.replied", f"R-{record}", index, index, **fields)
         made.append(signed(PATH, f"{options.name}-{index}", body))
     return made
 

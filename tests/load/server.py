@@ -49,7 +49,9 @@ def free_port() -> int:
 class Server:
     """One installation: a folder, a database, a port; started, killed and started again."""
 
-    def __init__(self, folder: Path, url: str, config: str, *, workers: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, url: str, config: str, *, workers: int | None = None, plugins: Path = PLUGINS
+    ) -> None:
         self.port = free_port()
         self.log = folder / "server.log"
         self._workers = workers
@@ -59,7 +61,7 @@ class Server:
             **{name: value for name, value in os.environ.items() if not name.startswith("OUTRIGGER_")},
             "OUTRIGGER_DATABASE_URL": url,
             "OUTRIGGER_CONFIG": str(self._config),
-            "OUTRIGGER_PLUGIN_DIRS": str(PLUGINS),
+            "OUTRIGGER_PLUGIN_DIRS": str(plugins),
             "LEDGER_SECRET": SECRET,
         }
         self._process: subprocess.Popen[bytes] | None = None
@@ -72,11 +74,24 @@ class Server:
 
     def migrate(self) -> None:
         """Make the tables. Raises ServerFailed."""
+        self.run("migrate")
+
+    def run(self, *arguments: str) -> str:
+        """Run a command of this installation and return what it printed. Raises ServerFailed."""
         done = subprocess.run(
-            self._command("migrate"), env=self._environment, cwd=ROOT, capture_output=True, text=True, check=False
+            self._command(*arguments), env=self._environment, cwd=ROOT, capture_output=True, text=True, check=False
         )
         if done.returncode:
-            raise ServerFailed(f"`outrigger migrate` ended with {done.returncode}:\n{done.stderr or done.stdout}")
+            said = done.stderr or done.stdout
+            raise ServerFailed(f"`outrigger {' '.join(arguments)}` ended with {done.returncode}:\n{said}")
+        return done.stdout
+
+    def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a command of this installation that runs beside the server, and do not wait for it."""
+        return subprocess.Popen(
+            self._command(*arguments), env=self._environment, cwd=ROOT,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
 
     def apply(self) -> None:
         """Apply plugins.toml, for processes that do not do so themselves. Raises ServerFailed."""
