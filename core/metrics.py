@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -18,6 +20,11 @@ from core.store.database import Database
 from core.store.reading.counts import Standing, standing
 
 REGISTRY = CollectorRegistry()
+
+QUICK_S = 0.02
+"""A count that took less is taken for every scrape."""
+REST = 50
+"""How many times as long as it took a count stands."""
 
 events_total = Counter(
     "outrigger_events_total", "Events by source and result: accepted, duplicate, rejected.", ["source", "result"],
@@ -140,6 +147,8 @@ class _DatabaseCollector:
         yield _gauge("outrigger_outbox_waiting", "Messages that wait to be sent.", found.outbox)
         yield _gauge("outrigger_timers_pending", "Timers that will fall due.", found.timers)
         yield _gauge("outrigger_quarantines_active", "Plugins quarantined in a unit.", found.quarantines)
+        stored = (self._now - found.oldest_event_at).total_seconds() if found.oldest_event_at else 0.0
+        yield _gauge("outrigger_events_oldest_age_seconds", "Age of the oldest event that is kept.", max(stored, 0.0))
         yield _gauge("outrigger_config_version", "The configuration version that counts.", found.config_version)
 
 
@@ -147,10 +156,39 @@ def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, text, value=value)
 
 
+class _Counted:
+    """The last count of what stands open. One that took long is not taken again for REST times as long.
+
+    So a backlog of millions, which takes its time to count, costs a small share of one core however often it is asked
+    for; with little to count every scrape counts anew.
+    """
+
+    def __init__(self) -> None:
+        self._found: tuple[Database, Standing] | None = None
+        self._again_at = 0.0
+        self._counting = threading.Lock()
+
+    def standing(self, database: Database) -> Standing:
+        """Return what is open, as of now or of a moment ago."""
+        with self._counting:
+            held = self._found
+            if held is not None and held[0] is database and time.monotonic() < self._again_at:
+                return held[1]
+            began = time.monotonic()
+            with database.read() as connection:
+                found = standing(connection)
+            took = time.monotonic() - began
+            self._found = (database, found)
+            self._again_at = time.monotonic() + (took * REST if took > QUICK_S else 0.0)
+            return found
+
+
+_counted = _Counted()
+
+
 def exposition(database: Database, now: Callable[[], datetime]) -> bytes:
     """Return the text Prometheus scrapes: this process's counters, or all processes' in multiprocess mode."""
-    with database.read() as connection:
-        gauges = _DatabaseCollector(standing(connection), now())
+    gauges = _DatabaseCollector(_counted.standing(database), now())
     scrape = CollectorRegistry()
     scrape.register(gauges)
     own: CollectorRegistry = REGISTRY

@@ -30,7 +30,7 @@ _COLUMNS = ("seq", "at", "actor", "action", "subject", "unit", "details")
 def list_(ctx: click.Context, /, cursor: str | None, limit: int, as_json: bool, **filters: Any) -> None:
     """List what was done, newest first."""
     with session(ctx).database.read() as connection:
-        page = list_audit(connection, AuditFilter(**filters), cursor=cursor, limit=limit)
+        page = list_audit(connection, AuditFilter(**filters), cursor=cursor, limit=limit, look=None)
     print_page(page.as_dict(), _COLUMNS, as_json, "Nothing in the trail fits.")
 
 

@@ -8,5 +8,6 @@ from core.cli.deliveries import deliveries, outbox
 from core.cli.events import events
 from core.cli.keys import keys
 from core.cli.records import decisions, leads, records
+from core.cli.retention import retention
 
-GROUPS: tuple[click.Group, ...] = (events, deliveries, outbox, records, decisions, leads, keys)
+GROUPS: tuple[click.Group, ...] = (events, deliveries, outbox, records, decisions, leads, retention, keys)

@@ -29,7 +29,7 @@ _MESSAGE = ("id", "effect", "target", "type", "plugin", "unit", "record_id", "st
 def list_(ctx: click.Context, /, cursor: str | None, limit: int, as_json: bool, **filters: Any) -> None:
     """List deliveries, newest first."""
     with session(ctx).database.read() as connection:
-        page = list_deliveries(connection, DeliveryFilter(**filters), cursor=cursor, limit=limit)
+        page = list_deliveries(connection, DeliveryFilter(**filters), cursor=cursor, limit=limit, look=None)
     print_page(page.as_dict(), _DELIVERY, as_json, "No deliveries fit.")
 
 
@@ -88,7 +88,7 @@ def _show_delivery(ctx: click.Context, number: int, as_json: bool, now: str) -> 
 def list_messages_(ctx: click.Context, /, cursor: str | None, limit: int, as_json: bool, **filters: Any) -> None:
     """List messages, newest first."""
     with session(ctx).database.read() as connection:
-        page = list_messages(connection, MessageFilter(**filters), cursor=cursor, limit=limit)
+        page = list_messages(connection, MessageFilter(**filters), cursor=cursor, limit=limit, look=None)
     print_page(page.as_dict(), _MESSAGE, as_json, "No messages fit.")
 
 

@@ -84,7 +84,7 @@ def send(
 def list_(ctx: click.Context, /, cursor: str | None, limit: int, as_json: bool, **filters: Any) -> None:
     """List events, newest first."""
     with session(ctx).database.read() as connection:
-        page = list_events(connection, _filter(**filters), cursor=cursor, limit=limit)
+        page = list_events(connection, _filter(**filters), cursor=cursor, limit=limit, look=None)
     print_page(page.as_dict(), _COLUMNS, as_json, "No events fit.")
 
 

@@ -25,6 +25,7 @@ from core.model.instants import format_instant
 from core.store.database import WAL_SAFE_SINCE, journal_mode, sqlite_module
 from core.store.migrate import pending
 from core.store.reading.configuration import list_quarantines
+from core.store.reading.retention import last_runs
 from core.store.tables import events, leases
 
 CLOCK_TOLERANCE = timedelta(seconds=5)
@@ -226,6 +227,23 @@ def _database_time(connection: sa.Connection) -> datetime | None:
     return datetime.fromtimestamp(float(seconds), UTC)
 
 
+def retention(session: Session) -> list[Finding]:
+    """Say on which day retention removed last, and what keeps older events."""
+    if _core_is_missing(session):
+        return []
+    with session.unchecked_database.read() as connection:
+        runs = last_runs(connection, 1)
+    if not runs:
+        return [Finding("ok", "retention", "nothing was removed yet")]
+    day, held_by = runs[0]["day"], runs[0]["held_by"]
+    if held_by:
+        detail = f"on {day} removing stopped at {held_by}"
+        return [Finding("warn", "retention", detail, "everything behind it is kept as long as it stands so")]
+    if not runs[0]["finished_at"]:
+        return [Finding("ok", "retention", f"at work on {day}")]
+    return [Finding("ok", "retention", f"removed on {day} what was old enough")]
+
+
 CHECKS: Sequence[Callable[[Session], list[Finding]]] = (
-    database, sqlite_version, disk, write_queue, configuration, secrets, people, plugins, clock,
+    database, sqlite_version, disk, write_queue, configuration, secrets, people, plugins, clock, retention,
 )  # fmt: skip

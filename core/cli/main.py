@@ -36,6 +36,7 @@ COMMANDS = {
     "decisions": "core.cli.records:decisions",
     "leads": "core.cli.records:leads",
     "audit": "core.cli.audit:audit",
+    "retention": "core.cli.retention:retention",
     "keys": "core.cli.keys:keys",
 }
 """Command -> where it is; each is imported only when it is used, so that `--help` and small commands stay quick."""

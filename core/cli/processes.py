@@ -33,6 +33,7 @@ from core.pipeline.courier import Courier
 from core.pipeline.driver_locks import Share
 from core.pipeline.group_commit import GroupCommit, InboxWriter
 from core.pipeline.inbox import is_backlog_full
+from core.pipeline.retention import Pruner, Upkeep
 from core.pipeline.supervisor import Start
 from core.pipeline.wake import Bell, listen
 from core.pipeline.worker import Worker
@@ -357,13 +358,16 @@ def courier(place: Place, bells: Bells, start: Start) -> None:
     def observe(effect: str, result: str) -> None:
         signals.notify_observers(signals.effect_sent, "", effect=effect, result=result)
 
+    configurations = Configurations(database)
+    pruner = Pruner(database, SystemClock(), lambda: configurations.read().retention)
     Courier(
         database=database,
         clock=SystemClock(),
-        configurations=Configurations(database),
+        configurations=configurations,
         slot=start.slot,
         own_bell=bells.courier,
         wake_workers=place.waking(bells.ring_workers),
         stopping=start.stopping,
         observe=observe,
+        upkeep=Upkeep(pruner).step,
     ).run()

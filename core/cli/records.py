@@ -79,7 +79,7 @@ def _print_step(step: Mapping[str, Any]) -> None:
 def list_decisions_(ctx: click.Context, /, cursor: str | None, limit: int, as_json: bool, **filters: Any) -> None:
     """List decisions, newest first."""
     with session(ctx).database.read() as connection:
-        page = list_decisions(connection, DecisionFilter(**filters), cursor=cursor, limit=limit)
+        page = list_decisions(connection, DecisionFilter(**filters), cursor=cursor, limit=limit, look=None)
     print_page(page.as_dict(), _DECISION, as_json, "No decisions fit.")
 
 
@@ -92,5 +92,5 @@ def list_decisions_(ctx: click.Context, /, cursor: str | None, limit: int, as_js
 def list_leads_(ctx: click.Context, /, cursor: str | None, limit: int, as_json: bool, **filters: Any) -> None:
     """List leads, the last changed first."""
     with session(ctx).database.read() as connection:
-        page = list_leads(connection, cursor=cursor, limit=limit, **filters)
+        page = list_leads(connection, cursor=cursor, limit=limit, look=None, **filters)
     print_page(page.as_dict(), _LEAD, as_json, "No leads fit.")

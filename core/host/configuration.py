@@ -30,6 +30,7 @@ from core.host.settings import (
     DispatchSettings,
     EndpointSettings,
     PluginSetting,
+    RetentionSettings,
     UnitSettings,
 )
 from core.host.toml_document import dotted, put, read, same, value_at
@@ -103,6 +104,7 @@ def resolve(
     resolved: Resolved = {
         "server": checker.server(),
         "dispatch": checker.dispatch(),
+        "retention": checker.retention(),
         "sources": checker.sources(units, around.check_source),
         "units": [{"slug": slug, **unit} for slug, unit in units.items()],
         "endpoints": checker.endpoints(),
@@ -219,6 +221,8 @@ def build(
             endpoints={slug: EndpointSettings(slug=slug, **item) for slug, item in resolved["endpoints"].items()},
             dispatch=_dispatch(resolved["dispatch"]),
             plugins=settings,
+            # A version that was stored before there was this section keeps by the defaults.
+            retention=RetentionSettings(**resolved.get("retention", {})),
             calendars=build_calendars(resolved["calendars"]),
             channels={slug: channel_settings(slug, item) for slug, item in resolved["channels"].items()},
             directory=Directory.from_json(resolved["people"], resolved["roles"]),

@@ -21,7 +21,8 @@ from core.model.errors import ConfigurationRefused, did_you_mean
 
 PREFIX = "OUTRIGGER_"
 SECTIONS = (
-    "server", "dispatch", "calendars", "roles", "people", "channels", "sources", "units", "endpoints", "plugins",
+    "server", "dispatch", "retention", "calendars", "roles", "people", "channels", "sources", "units", "endpoints",
+    "plugins",
 )  # fmt: skip
 KEYS_OF_FILES = ("__CA_FILE",)
 """Ends of variables that override a key whose own name ends so; a `_FILE` twin of one has it once more."""

@@ -1,4 +1,4 @@
-"""The sections of plugins.toml beside the plugins: server, dispatch, sources, units and endpoints, each checked.
+"""The sections of plugins.toml beside the plugins: server, dispatch, retention, sources, units, endpoints; checked.
 
 Public: `SectionChecker(...)` gathers faults; its methods return canonical JSON values.
 """
@@ -15,7 +15,7 @@ import marshmallow as ma
 from core.host.every_fault import load_table
 from core.host.faults import Faults
 from core.host.field_checks import secret_reference, web_address
-from core.host.settings import DispatchSettings, SourceSettings
+from core.host.settings import DispatchSettings, RetentionSettings, SourceSettings
 from core.host.unit_schema import UnitSchema
 from core.model.errors import did_you_mean
 from core.model.span_field import SpanField
@@ -27,6 +27,8 @@ DEFAULT_UNIT = "default"
 BY_RULE = "by_rule"
 _SLUG = re.compile(r"^[a-z0-9][a-z0-9_-]{0,62}$")
 _LIMITS = DispatchSettings()
+_KEPT = RetentionSettings()
+LONGEST_DAYS = 36_500
 
 
 def _network(value: str) -> None:
@@ -57,6 +59,24 @@ class DispatchSchema(ma.Schema):
     batch_size = _whole(1, 1000, _LIMITS.batch_size)
     egress_allow = ma.fields.List(ma.fields.String(validate=_network), load_default=list)
     max_backlog = _whole(1, 1_000_000_000, _LIMITS.max_backlog)
+
+
+class RetentionSchema(ma.Schema):
+    """The keys of [retention], with the defaults of `RetentionSettings`."""
+
+    events_days = _whole(30, LONGEST_DAYS, _KEPT.events_days)
+    # A sender may repeat a message for days, and a restored backup for weeks.
+    keys_days = _whole(30, LONGEST_DAYS, _KEPT.keys_days)
+    decisions_days = _whole(30, LONGEST_DAYS, _KEPT.decisions_days)
+    messages_days = _whole(1, LONGEST_DAYS, _KEPT.messages_days)
+    links_days = _whole(1, LONGEST_DAYS, _KEPT.links_days)
+    idempotency_days = _whole(1, LONGEST_DAYS, _KEPT.idempotency_days)
+
+    @ma.validates_schema(skip_on_field_errors=True)
+    def _decisions_outlive_events(self, data: Mapping[str, Any], **_: Any) -> None:
+        if data["decisions_days"] < data["events_days"]:
+            message = f"Must be at least `events_days`, {data['events_days']}: an event is shown with its decisions."
+            raise ma.ValidationError(message, "decisions_days")
 
 
 class SourceSchema(ma.Schema):
@@ -109,6 +129,10 @@ class SectionChecker:
         if loaded.get("max_wait") is not None:
             loaded["max_wait"] = loaded["max_wait"].amount.total_seconds()
         return loaded
+
+    def retention(self) -> dict[str, Any]:
+        """Return [retention], with defaults filled in."""
+        return self._load(RetentionSchema(), self._document.get("retention", {}), "retention")
 
     def units(self, calendars: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Return the units in the order of the file; `default`, which takes the rest, is always there and last."""

@@ -73,6 +73,18 @@ class DispatchSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """How many days what is done with is kept; the audit trail is kept for ever."""
+
+    events_days: int = 730  # with their deliveries
+    keys_days: int = 90  # the ids of events that were removed, from then on
+    decisions_days: int = 1095
+    messages_days: int = 365  # sent, suppressed or given up
+    links_days: int = 30  # after they expired
+    idempotency_days: int = 7
+
+
+@dataclass(frozen=True, slots=True)
 class PluginSetting:
     """One plugin in one unit: on or off, its typed configuration, and where every value came from."""
 
@@ -97,6 +109,7 @@ class Configuration:
     calendars: Mapping[str, Calendar] = field(default_factory=lambda: build_calendars(BUILT_IN))
     channels: Mapping[str, ChannelSettings] = field(default_factory=dict)
     directory: Directory = field(default_factory=Directory)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     unit_rules: UnitRules = field(init=False, repr=False, compare=False)
     _enabled: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)  # by unit
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -22,6 +23,9 @@ WINDOW = 4
 WINDOWS = 16
 """How far the look goes when one record fills the first window, so that the others need not wait for it."""
 
+CROWDING = 8
+"""A record that has more than one in so many rows of a window is left out of the next one."""
+
 _ACCEPTED = status_in(EventStatus.ACCEPTED)
 _CLAIMABLE = status_in(*CLAIMABLE_DELIVERY)
 
@@ -34,7 +38,7 @@ def claim_events(connection: Connection, share: Share, limit: int) -> list[Any]:
         .where(_ACCEPTED, sa.text(share.condition()))
         .order_by(e.seq)
     )
-    numbers = _first_of_each(connection, look, limit)
+    numbers = _first_of_each(connection, look, (e.seq,), limit)
     chosen = sa.select(events).where(_ACCEPTED, _among(connection, "seq", numbers))
     return list(connection.execute(chosen.order_by(e.seq))) if numbers else []
 
@@ -44,22 +48,26 @@ def claim_deliveries(connection: Connection, share: Share, now: datetime, limit:
     d = deliveries.c
     order = (d.due_at, d.event_seq)
     look = (
-        sa.select(d.id, d.source, d.kind, d.record_id, d.lane)
+        sa.select(d.id, d.source, d.kind, d.record_id, d.lane, *order)
         .where(_CLAIMABLE, d.due_at <= now, sa.text(share.condition()))
         .order_by(*order)
     )
-    numbers = _first_of_each(connection, look, limit)
+    numbers = _first_of_each(connection, look, order, limit)
     chosen = sa.select(deliveries).where(_CLAIMABLE, d.due_at <= now, _among(connection, "id", numbers))
     return list(connection.execute(chosen.order_by(*order))) if numbers else []
 
 
-def _first_of_each(connection: Connection, look: sa.Select[Any], limit: int) -> list[int]:
+def _first_of_each(
+    connection: Connection, look: sa.Select[Any], order: Sequence[sa.Column[Any]], limit: int
+) -> list[int]:
     """Return the numbers of the first row of each record. What is behind them is read only once the lanes are held."""
     window = limit * WINDOW
     seen: set[RecordKey] = set()
     chosen: list[int] = []
-    for place in range(WINDOWS):
-        rows = connection.execute(look.limit(window).offset(place * window)).fetchall()
+    following = look
+    left_out: list[sa.ColumnElement[bool]] = []
+    for _ in range(WINDOWS):
+        rows = connection.execute(following.limit(window)).fetchall()
         first = []
         for row in rows:
             key = record_key(row)
@@ -69,7 +77,22 @@ def _first_of_each(connection: Connection, look: sa.Select[Any], limit: int) -> 
         chosen += [int(row[0]) for row in _lockable(connection, first, limit - len(chosen))]
         if len(rows) < window or len(chosen) * WINDOW >= limit:
             break
+        # Behind the last row, and without the records that stand there again and again: they have their turn.
+        last = [sa.literal(rows[-1]._mapping[column.name], column.type) for column in order]
+        left_out += _without(look, rows)
+        following = look.where(sa.tuple_(*order) > sa.tuple_(*last), *left_out)
     return chosen[:limit]
+
+
+def _without(look: sa.Select[Any], rows: Sequence[Any]) -> list[sa.ColumnElement[bool]]:
+    """Leave out the records that fill the window, so that the next one shows others."""
+    times = Counter(record_key(row) for row in rows)
+    source, kind, record_id = (look.selected_columns[name] for name in ("source", "kind", "record_id"))
+    return [
+        sa.not_(sa.and_(source == key[0], kind == key[1], record_id == key[2]))
+        for key, number in times.most_common(CROWDING)
+        if number * CROWDING > len(rows)
+    ]
 
 
 def _lockable(connection: Connection, rows: Sequence[Any], wanted: int) -> list[Any]:

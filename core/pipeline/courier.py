@@ -41,6 +41,7 @@ class Courier:
     stopping: Callable[[], bool]
     observe: Callable[[str, str], None] = lambda effect, result: None
     step: Callable[[str], None] = lambda name: None
+    upkeep: Callable[[], None] = lambda: None  # what else is done now and then, in small steps
     _configuration: Configuration | None = field(default=None)
     _rung: threading.Event = field(default_factory=threading.Event)
 
@@ -52,6 +53,7 @@ class Courier:
             self.slot.beat()
             try:
                 did = self.pass_on()
+                self.upkeep()
                 pause = 0.1
             except StorageUnavailable as error:
                 _log.warning("database_away", reason=error.message, retry_in_s=pause)

@@ -23,6 +23,7 @@ from core.pipeline.care import Care
 from core.pipeline.claim import claim_deliveries, claim_events
 from core.pipeline.completion import Written, write_fresh, write_stored
 from core.pipeline.driver_locks import EVERYTHING, Fenced, Share, check_lease
+from core.pipeline.history import keep_baselines
 from core.pipeline.plan import Surroundings, latest_open, load_open, load_records, load_timers, plan_event
 from core.pipeline.slot import CallSlot
 from core.pipeline.work import EventWork, RecordKey, record_key
@@ -43,6 +44,9 @@ MAX_BATCH = 1000
 
 PICK_UP_S = 0.4
 """How long a whole batch should take: a switch counts from the next batch on, and the one that runs is redone."""
+
+GIVE_WAY_S = 0.05
+"""How long a batch of deliveries stored before should take: new events, which take turns with them, wait for it."""
 
 SLOW_HOOK_S = 10.0
 """A time limit above this is more than a connection's usual patience with a transaction that does nothing."""
@@ -106,6 +110,7 @@ class Dispatcher:
         self._was_stored = False
         self._version = 0  # of the configuration that the batch before was decided by
         self._fits = MAX_BATCH  # how many events a batch may have by the pace of the one before
+        self._stored_fit = MAX_BATCH  # and how many deliveries stored before
 
     def drain(self) -> Written:
         """Do one batch: due deliveries that were stored before, or accepted events, in turn. Returns what was done."""
@@ -130,6 +135,9 @@ class Dispatcher:
                 if done.events:
                     pace = done.events / max(self._seconds() - began, 0.001)
                     self._fits = min(max(4, int(pace * PICK_UP_S)), MAX_BATCH)
+                elif done.deliveries:
+                    pace = done.deliveries / max(self._seconds() - began, 0.001)
+                    self._stored_fit = min(max(4, int(pace * GIVE_WAY_S)), MAX_BATCH)
                 return done
         raise Redo("decided again and again, and each time something had moved")
 
@@ -150,7 +158,7 @@ class Dispatcher:
             return Written()
 
     def _drain_stored(self, around: Surroundings, writing: Writing, care: Care, *, is_alone: bool) -> Written | None:
-        limit = 1 if is_alone else around.configuration.dispatch.batch_size
+        limit = 1 if is_alone else min(around.configuration.dispatch.batch_size, self._stored_fit)
         rows = claim_deliveries(around.connection, self._share, around.now, limit)
         return self._run_stored(rows, around, writing, care) if rows else None
 
@@ -244,6 +252,7 @@ class Dispatcher:
         with writing() as connection:
             self._check_standing(connection, around, [record_key(row) for row in rows])
             done = write_stored(connection, stored, around, care=care, step=self._step)
+            keep_baselines(connection, around.baselines)
         self._step("committed")
         return done
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.merge import RecordState, merge, set_own
 from core.model.outcomes import EventStatus
-from core.store.tables import events, record_updates
+from core.model.schemas import canonical_json
+from core.store.bulk import insert_rows
+from core.store.tables import record_baselines
 
 MERGED_KINDS = frozenset({"lead", "customer", "quote", "order", "complaint", "market"})
+
+KEEP_AFTER = 300
+"""A fold of so many events is kept, so that the next one begins there."""
 
 
 def is_merged(event_type: str, kind: str) -> bool:
@@ -19,37 +26,109 @@ def is_merged(event_type: str, kind: str) -> bool:
     return kind in MERGED_KINDS and event_type.partition(".")[0] == kind
 
 
+Place = tuple[str, str, str, int]
+"""A record and an event of it: (source, kind, record id, number of the event)."""
+
+
 def record_as_of(connection: Connection, source: str, kind: str, record_id: str, seq: int) -> RecordState:
     """Fold the record's events up to and including `seq`, and the updates applied before it, into its state."""
-    key = (source, kind, record_id)
-    facts = connection.execute(
-        sa.select(events.c.seq, events.c.type, events.c.data, events.c.version, events.c.completeness)
-        .where(
-            events.c.source == source,
-            events.c.kind == kind,
-            events.c.record_id == record_id,
-            events.c.seq <= seq,
-            events.c.status.in_([EventStatus.DISPATCHED, EventStatus.SKIPPED, EventStatus.ACCEPTED]),
-        )
-        .order_by(events.c.seq)
-    ).fetchall()
-    updates = connection.execute(
-        sa.select(record_updates.c.applied_after_seq, record_updates.c.fields)
-        .where(
-            record_updates.c.source == key[0],
-            record_updates.c.kind == key[1],
-            record_updates.c.record_id == key[2],
-            record_updates.c.applied_after_seq < seq,
-        )
-        .order_by(record_updates.c.applied_after_seq, record_updates.c.id)
-    ).fetchall()
-    state = RecordState()
-    waiting = list(updates)
-    for fact in facts:
-        while waiting and waiting[0].applied_after_seq < fact.seq:
-            state = set_own(state, waiting.pop(0).fields)
-        if is_merged(fact.type, kind):
-            state = merge(state, json.loads(fact.data), fact.version, completeness=fact.completeness).state
-    for update in waiting:
-        state = set_own(state, update.fields)
+    place = (source, kind, record_id, seq)
+    return records_as_of(connection, [place])[place]
+
+
+def records_as_of(
+    connection: Connection, places: Sequence[Place], keep: list[dict[str, Any]] | None = None
+) -> dict[Place, RecordState]:
+    """Fold each record up to its event, all of them in three queries; folding begins at the record's last baseline.
+
+    What took KEEP_AFTER events or more to fold is put into `keep` as a row of `record_baselines`, for `keep_baselines`:
+    however many events a record has, folding it again costs little.
+    """
+    wanted = list(dict.fromkeys(places))
+    bases = _baselines(connection, wanted)
+    ranges = [(*place[:3], bases[place][0] if place in bases else 0, place[3]) for place in wanted]
+    facts = _in_ranges(
+        connection, "t.seq, t.type, t.data, t.version, t.completeness", "events",
+        f"t.seq > wanted.low AND t.seq <= wanted.high AND t.status <> '{EventStatus.REJECTED}'", ranges, "t.seq",
+    )  # fmt: skip
+    updates = _in_ranges(
+        connection, "t.applied_after_seq, t.fields", "record_updates",
+        "t.applied_after_seq >= wanted.low AND t.applied_after_seq < wanted.high", ranges, "t.applied_after_seq, t.id",
+    )  # fmt: skip
+    found: dict[Place, RecordState] = {}
+    for number, place in enumerate(wanted):
+        base = bases[place][1] if place in bases else RecordState()
+        found[place] = _folded(base, place[1], facts.get(number, []), updates.get(number, []))
+        if keep is not None and len(facts.get(number, [])) >= KEEP_AFTER:
+            keep.append(baseline(place, found[place]))
+    return found
+
+
+def _folded(state: RecordState, kind: str, facts: Sequence[Any], updates: Sequence[Any]) -> RecordState:
+    waiting = deque(updates)
+    for seq, event_type, data, version, completeness in facts:
+        while waiting and waiting[0][0] < seq:
+            state = set_own(state, json.loads(waiting.popleft()[1]))
+        if is_merged(event_type, kind):
+            state = merge(state, json.loads(data), version, completeness=completeness).state
+    for _, fields in waiting:
+        state = set_own(state, json.loads(fields))
     return state
+
+
+def _baselines(connection: Connection, places: Sequence[Place]) -> dict[Place, tuple[int, RecordState]]:
+    """Return the last baseline of each record at or before its event."""
+    rows = _in_ranges(
+        connection, "t.seq, t.snapshot, t.versions, t.own", "record_baselines", "t.seq <= wanted.high",
+        [(*place[:3], 0, place[3]) for place in places], "t.seq",
+    )  # fmt: skip
+    last = {places[number]: found[-1] for number, found in rows.items()}
+    return {
+        place: (int(row[0]), RecordState(json.loads(row[1]), json.loads(row[2]), frozenset(json.loads(row[3]))))
+        for place, row in last.items()
+    }
+
+
+def baseline(place: Place, state: RecordState) -> dict[str, Any]:
+    """Return the row that keeps a record as of an event."""
+    return {
+        **dict(zip(("source", "kind", "record_id", "seq"), place, strict=True)),
+        "snapshot": canonical_json(state.snapshot),
+        "versions": json.dumps(state.versions),
+        "own": json.dumps(sorted(state.own)),
+    }
+
+
+def keep_baselines(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write baselines; one that is there says the same, since what lies before an event never changes."""
+    insert_rows(connection, record_baselines, rows, on_conflict="ON CONFLICT DO NOTHING")
+
+
+def _in_ranges(
+    connection: Connection,
+    columns: str,
+    table: str,
+    within: str,
+    ranges: Sequence[tuple[str, str, str, int, int]],
+    order: str,
+) -> dict[int, list[Any]]:
+    """Select `columns` of `table` (alias `t`) for records, each with its own `low` and `high`; by place in `ranges`."""
+    select = f"SELECT wanted.n, {columns} FROM"
+    matched = f"t.source = wanted.s AND t.kind = wanted.k AND t.record_id = wanted.r AND {within}"
+    tail = f"ON {matched} ORDER BY wanted.n, {order}"
+    if connection.dialect.name == "sqlite":
+        # CROSS JOIN fixes the join order: each wanted record is looked up by the index, the table is never scanned.
+        names = ("s", "k", "r", "low", "high")
+        parts = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(names))
+        statement = f"{select} (SELECT key AS n, {parts} FROM json_each(?)) AS wanted CROSS JOIN {table} AS t {tail}"
+        rows = connection.exec_driver_sql(statement, (json.dumps(ranges),)).fetchall()
+    else:
+        kinds = "%s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[]"
+        wanted = f"unnest({kinds}) WITH ORDINALITY AS wanted(s, k, r, low, high, n)"
+        statement = f"{select} {wanted} JOIN {table} AS t {tail}"
+        rows = connection.exec_driver_sql(statement, tuple(map(list, zip(*ranges, strict=True)))).fetchall()
+    shift = 0 if connection.dialect.name == "sqlite" else 1
+    found: dict[int, list[Any]] = {}
+    for number, *row in rows:
+        found.setdefault(int(number) - shift, []).append(row)
+    return found

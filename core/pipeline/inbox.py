@@ -145,7 +145,15 @@ def event_row(item: InboundItem, identity: str, now: datetime) -> dict[str, Any]
 
 
 def is_backlog_full(connection: Connection, limit: int) -> bool:
-    """Whether `limit` accepted events or more wait for a worker."""
+    """Whether `limit` accepted events or more wait for a worker.
+
+    Numbers are given in turn, so as long as few lie between the first and the last that wait nothing is counted.
+    """
+    accepted = f"FROM events WHERE status = '{EventStatus.ACCEPTED}'"
+    ends = f"SELECT (SELECT min(seq) {accepted}), (SELECT max(seq) {accepted})"
+    first, last = connection.exec_driver_sql(ends).one()
+    if first is None or last - first + 1 < limit:
+        return False
     waiting = f"SELECT 1 FROM events WHERE status = '{EventStatus.ACCEPTED}' LIMIT {limit:d}"
     counted = f"SELECT count(*) FROM ({waiting}) AS w"
     return int(connection.exec_driver_sql(counted).scalar_one()) >= limit

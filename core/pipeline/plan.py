@@ -51,6 +51,7 @@ class Surroundings:
     snapshots: dict[RecordKey, Mapping[str, Any] | None] = field(default_factory=dict)
     batch: Mapping[RecordKey, RecordWork] = field(default_factory=dict)  # records that the batch itself merges into
     timers: Mapping[str, tuple[int, str]] = field(default_factory=dict)  # timer id -> its round and status now
+    baselines: list[dict[str, Any]] = field(default_factory=list)  # long folds, to be kept with what is written
     places: dict[str, Place] = field(default_factory=dict)
 
     def place(self, unit: str) -> Place:

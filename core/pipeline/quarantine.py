@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.model.outcomes import ATTENTION, DeliveryStatus
+from core.model.outcomes import DeliveryStatus
 from core.pipeline.backoff import delivery_delay
 from core.pipeline.slot import Call
 from core.store import audit
@@ -17,6 +18,12 @@ from core.store.tables import deliveries, quarantines
 
 FORGET_AFTER = timedelta(hours=1)
 """A crash this long after the one before starts the count anew."""
+
+
+RELEASED = 2000
+"""How many deliveries one write lets go."""
+
+_QUARANTINED = status_in(DeliveryStatus.QUARANTINED)
 
 
 def record_crash(connection: Connection, call: Call, how: str, now: datetime, *, limit: int) -> bool:
@@ -90,47 +97,73 @@ def lift(connection: Connection, unit: str, plugin: str, by: str, now: datetime)
     return bool(changed.rowcount)
 
 
+def lifted(
+    connection: Connection, is_able: Callable[[str, str], bool] = lambda unit, plugin: True
+) -> list[tuple[str, str]]:
+    """Return (unit, plugin) where deliveries are quarantined though the plugin no longer is, and is able to run."""
+    found = _quarantined(connection)
+    if not found:
+        return []
+    rows = connection.execute(sa.select(quarantines.c.unit, quarantines.c.plugin).where(quarantines.c.active.is_(True)))
+    active = {(row.unit, row.plugin) for row in rows}
+    return [pair for pair in found if pair not in active and is_able(*pair)]
+
+
+def _quarantined(connection: Connection) -> list[tuple[str, str]]:
+    """Return the (unit, plugin) with quarantined deliveries: from pair to pair in the index, however many there are."""
+    pair = sa.tuple_(deliveries.c.unit, deliveries.c.plugin)
+    following = (
+        sa.select(deliveries.c.unit, deliveries.c.plugin)
+        .where(_QUARANTINED, pair > sa.tuple_(sa.bindparam("last_unit"), sa.bindparam("last_plugin")))
+        .order_by(deliveries.c.unit, deliveries.c.plugin)
+        .limit(1)
+    )
+    found: list[tuple[str, str]] = []
+    unit, plugin = "", ""
+    while (row := connection.execute(following, {"last_unit": unit, "last_plugin": plugin}).first()) is not None:
+        unit, plugin = row
+        found.append((unit, plugin))
+    return found
+
+
 def release_lifted(
     connection: Connection, now: datetime, is_able: Callable[[str, str], bool] = lambda unit, plugin: True
 ) -> int:
-    """Make available the deliveries whose plugin is no longer in quarantine and able to run. Returns how many."""
-    found = connection.execute(
-        sa.select(deliveries.c.unit, deliveries.c.plugin)
-        .where(status_in(*ATTENTION), deliveries.c.status == DeliveryStatus.QUARANTINED.value)
-        .distinct()
-    ).fetchall()
-    if not found:
-        return 0
-    active = {
-        (row.unit, row.plugin)
-        for row in connection.execute(sa.select(quarantines).where(quarantines.c.active.is_(True)))
-    }
+    """Make available the deliveries whose plugin is no longer in quarantine and able to run. Returns how many.
+
+    Of each plugin in a unit RELEASED are let go at a time, the oldest first, so that nobody waits long for this write.
+    """
     released = 0
-    for row in found:
-        if (row.unit, row.plugin) not in active and is_able(row.unit, row.plugin):
-            result = connection.execute(
-                sa.update(deliveries)
-                .where(
-                    status_in(*ATTENTION),
-                    deliveries.c.status == DeliveryStatus.QUARANTINED.value,
-                    deliveries.c.unit == row.unit,
-                    deliveries.c.plugin == row.plugin,
-                )
-                .values(status=DeliveryStatus.AVAILABLE.value, due_at=now, reason=None)
-            )
-            released += int(result.rowcount)
+    for unit, plugin in lifted(connection, is_able):
+        oldest = (
+            sa.select(deliveries.c.id)
+            .where(_QUARANTINED, deliveries.c.unit == unit, deliveries.c.plugin == plugin)
+            .order_by(deliveries.c.id)
+            .limit(RELEASED)
+        )
+        result = connection.execute(
+            sa.update(deliveries)
+            .where(deliveries.c.id.in_(oldest))
+            .values(status=DeliveryStatus.AVAILABLE.value, due_at=now, reason=None)
+        )
+        released += int(result.rowcount)
     return released
+
+
+def is_any_overdue(connection: Connection, now: datetime) -> bool:
+    """Whether a delivery waited longer than the configured maximum."""
+    return connection.execute(_overdue(now).limit(1)).first() is not None
 
 
 def release_overdue(connection: Connection, now: datetime) -> int:
     """Let go the deliveries that waited longer than the configured maximum, marked out of order. Returns how many."""
     result = connection.execute(
         sa.update(deliveries)
-        .where(
-            status_in(*ATTENTION),
-            deliveries.c.status == DeliveryStatus.WAITING.value,
-            deliveries.c.wait_until <= now,
-        )
+        .where(deliveries.c.id.in_(_overdue(now).order_by(deliveries.c.wait_until).limit(RELEASED)))
         .values(status=DeliveryStatus.AVAILABLE.value, out_of_order=True, due_at=now, waiting_for=None)
     )
     return int(result.rowcount)
+
+
+def _overdue(now: datetime) -> sa.Select[Any]:
+    return sa.select(deliveries.c.id).where(status_in(DeliveryStatus.WAITING), deliveries.c.wait_until <= now)

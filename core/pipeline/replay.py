@@ -32,6 +32,7 @@ from core.pipeline.replay_rows import earlier_generations, replayed_delivery
 from core.store import audit
 from core.store.database import Database
 from core.store.reading.events import EventFilter
+from core.store.reading.retention import is_removed, removed_up_to
 from core.store.tables import deliveries, events
 from core.time.clock import Clock
 
@@ -90,12 +91,14 @@ class Replayer:
         """
         with self.database.write() as connection:
             row = connection.execute(sa.select(events).where(events.c.id == identity).with_for_update()).one_or_none()
+            if row is None and units is None and is_removed(connection, identity):
+                raise Conflict(f"The event {identity} was removed when its time was up, so it cannot be replayed.")
             if row is None or (units is not None and row.unit not in units):
                 raise NotFound(f'There is no event "{identity[:80]}".')
             if row.status == EventStatus.REJECTED:
                 result = self._map_again(connection, row)
             else:
-                _check_replayable(row)
+                _check_replayable(row, removed_up_to(connection))
                 result = self._add(connection, [row], plugin, outward, units)
                 if not result.deliveries:
                     raise Conflict(self._nobody(row, plugin))
@@ -158,7 +161,7 @@ class Replayer:
         total, after = Replayed(), 0
         while True:
             with self.database.write() as connection:
-                rows = self._batch(connection, chosen, after, confirmed.up_to)
+                rows = self._batch(connection, chosen, after, confirmed.up_to, lock=True)
                 if not rows:
                     break
                 done = Replayed()
@@ -186,11 +189,17 @@ class Replayer:
             after = rows[-1].seq
             yield rows
 
-    def _batch(self, connection: Connection, chosen: EventFilter, after: int, up_to: int) -> Sequence[Any]:
+    def _batch(
+        self, connection: Connection, chosen: EventFilter, after: int, up_to: int, *, lock: bool = False
+    ) -> Sequence[Any]:
         # Only dispatched events can be dispatched again; skipped ones started nothing and start nothing now.
         meant = replace(chosen, status=chosen.status or EventStatus.DISPATCHED.value)
+        after = max(after, removed_up_to(connection) if not is_of_rejected(chosen) else 0)
         statement = sa.select(events).where(*meant.conditions(), events.c.seq > after, events.c.seq <= up_to)
-        return connection.execute(statement.order_by(events.c.seq).limit(BATCH)).fetchall()
+        statement = statement.order_by(events.c.seq).limit(BATCH)
+        if lock:  # until its new deliveries are committed retention must not remove an event
+            statement = statement.with_for_update(read=True, key_share=True)
+        return connection.execute(statement).fetchall()
 
     def _add(
         self,
@@ -283,7 +292,12 @@ class Replayer:
             connection.exec_driver_sql("NOTIFY outrigger_events")
 
 
-def _check_replayable(row: Any) -> None:
+def _check_replayable(row: Any, up_to: int) -> None:
+    if row.seq <= up_to:
+        raise Conflict(
+            "What came before this event was removed when its time was up, so no plugin could see the record as it was"
+            " then; the event cannot be replayed."
+        )
     if row.status == EventStatus.ACCEPTED:
         raise Conflict("The event is not dispatched yet; there is nothing to do again.")
     if row.status == EventStatus.SKIPPED:

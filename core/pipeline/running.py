@@ -17,7 +17,7 @@ from core.model.outcomes import DeliveryStatus, EventStatus
 from core.model.records import KINDS
 from core.model.schemas import builder_for
 from core.pipeline.handler import call_plugin
-from core.pipeline.history import record_as_of
+from core.pipeline.history import Place, record_as_of, records_as_of
 from core.pipeline.plan import Surroundings, load_open, load_records
 from core.pipeline.slot import Call, CallSlot
 from core.pipeline.work import DeliveryWork, RecordKey, RecordWork, build_event, record_key
@@ -115,13 +115,13 @@ def load_stored(around: Surroundings, rows: Sequence[Any]) -> list[StoredDeliver
         records[key].last_seq = max(records[key].last_seq, seq)
     around.open_rows = load_open(connection, keys)
     later = _completed_later(around, rows)
+    places: dict[int, Place] = {row.id: (row.source, row.kind, row.record_id, row.event_seq) for row in rows}
+    states = records_as_of(connection, list(places.values()), around.baselines)
     result = []
     for row in rows:
         event_row = event_rows[row.event_seq]
-        state = record_as_of(connection, row.source, row.kind, row.record_id, row.event_seq)
-        event = build_event(
-            event_row, json.loads(event_row.data), row.unit, state, frozenset(_names(event_row.changed))
-        )
+        state, data = states[places[row.id]], json.loads(event_row.data)
+        event = build_event(event_row, data, row.unit, state, frozenset(_names(event_row.changed)))
         delivery = DeliveryWork(
             plugin=row.plugin, unit=row.unit, generation=row.generation, id=row.id,
             status_before=DeliveryStatus(row.status), attempts=row.attempts, outward=row.outward,
@@ -136,11 +136,23 @@ def load_stored(around: Surroundings, rows: Sequence[Any]) -> list[StoredDeliver
 
 def _last_dispatched(connection: Connection, keys: list[RecordKey]) -> list[tuple[RecordKey, int]]:
     """Return the last event of each record that was dispatched: what is set now was not known to any of them."""
-    rows = by_record(
-        connection, "t.source, t.kind, t.record_id, max(t.seq)", "events", list(dict.fromkeys(keys)),
-        where=f"t.status <> '{EventStatus.ACCEPTED}' GROUP BY t.source, t.kind, t.record_id",
-    )  # fmt: skip
-    return [((row[0], row[1], row[2]), int(row[3])) for row in rows]
+    last = (
+        sa.select(events.c.seq)
+        .where(
+            events.c.source == sa.bindparam("its_source"),
+            events.c.kind == sa.bindparam("its_kind"),
+            events.c.record_id == sa.bindparam("its_id"),
+            events.c.status != EventStatus.ACCEPTED.value,
+        )
+        .order_by(events.c.seq.desc())
+        .limit(1)
+    )
+    found = []
+    for key in dict.fromkeys(keys):
+        seq = connection.execute(last, dict(zip(("its_source", "its_kind", "its_id"), key, strict=True))).scalar()
+        if seq is not None:
+            found.append((key, int(seq)))
+    return found
 
 
 def _names(text: str | None) -> list[str]:
@@ -167,27 +179,26 @@ def _gate(delivery: DeliveryWork, row: Any, around: Surroundings, earlier: int |
 
 def _completed_later(around: Surroundings, rows: Sequence[Any]) -> set[int]:
     """Return the ids of claimed deliveries whose record and plugin already completed a later event."""
-    tried = [row for row in rows if row.attempts or row.status != DeliveryStatus.AVAILABLE]
-    keys: list[RecordKey] = [record_key(row) for row in tried]
-    if not keys:
-        return set()
-    after = by_record(
-        around.connection, "t.source, t.kind, t.record_id, t.seq", "events", list(dict.fromkeys(keys)),
-        where="t.seq > " + str(min(int(row.event_seq) for row in tried)),
-    )  # fmt: skip
-    if not after:
-        return set()
-    done = around.connection.execute(
-        sa.select(deliveries.c.event_seq, deliveries.c.plugin, deliveries.c.unit).where(
-            deliveries.c.event_seq.in_([item[3] for item in after]),
+    later = (
+        sa.select(sa.literal(1))
+        .select_from(events.join(deliveries, deliveries.c.event_seq == events.c.seq))
+        .where(
+            events.c.source == sa.bindparam("its_source"),
+            events.c.kind == sa.bindparam("its_kind"),
+            events.c.record_id == sa.bindparam("its_id"),
+            events.c.seq > sa.bindparam("its_seq"),
+            deliveries.c.plugin == sa.bindparam("its_plugin"),
+            deliveries.c.unit == sa.bindparam("its_unit"),
             deliveries.c.status == DeliveryStatus.COMPLETED.value,
         )
-    ).fetchall()
-    by_seq = {item[3]: (item[0], item[1], item[2]) for item in after}
-    late = set()
-    for row in tried:
-        for other in done:
-            same = by_seq.get(other.event_seq) == record_key(row)
-            if same and other.event_seq > row.event_seq and (other.plugin, other.unit) == (row.plugin, row.unit):
-                late.add(row.id)
-    return late
+        .limit(1)
+    )
+    found = set()
+    for row in rows:
+        if not row.attempts and row.status == DeliveryStatus.AVAILABLE:
+            continue
+        its = {"its_source": row.source, "its_kind": row.kind, "its_id": row.record_id, "its_seq": row.event_seq,
+               "its_plugin": row.plugin, "its_unit": row.unit}  # fmt: skip
+        if around.connection.execute(later, its).first() is not None:
+            found.add(row.id)
+    return found

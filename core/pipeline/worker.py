@@ -7,23 +7,19 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection
 
 from core.host.plugin import Plugin
 from core.model.errors import StorageUnavailable
-from core.model.outcomes import ATTENTION, DeliveryStatus
 from core.pipeline.completion import Written
 from core.pipeline.dispatch import ConfigurationSource, Dispatcher, Redo
 from core.pipeline.driver_locks import Fenced, Share, take_lease
-from core.pipeline.quarantine import record_crash, release_lifted, release_overdue
+from core.pipeline.quarantine import is_any_overdue, lifted, record_crash, release_lifted, release_overdue
 from core.pipeline.slot import Call, CallSlot
 from core.pipeline.switch_news import SwitchNews
 from core.pipeline.wake import Bell
-from core.store.columns import status_in
 from core.store.database import Database
-from core.store.tables import deliveries
 from core.time.clock import Clock
 
 IDLE_S = 0.5
@@ -120,18 +116,10 @@ def after_crash(database: Database, clock: Clock, configurations: ConfigurationS
 
 def keep_up(database: Database, clock: Clock, is_able: Callable[[Connection, str, str], bool]) -> None:
     """Let go the deliveries whose plugin is out of quarantine, and those that waited too long; once a second."""
+    now = clock.now()
     with database.read() as connection:
-        needed = _needs_upkeep(connection)
+        needed = lifted(connection, functools.partial(is_able, connection)) or is_any_overdue(connection, now)
     if needed:
         with database.write() as connection:
-            release_lifted(connection, clock.now(), functools.partial(is_able, connection))
-            release_overdue(connection, clock.now())
-
-
-def _needs_upkeep(connection: Connection) -> bool:
-    quarantined = deliveries.c.status == DeliveryStatus.QUARANTINED.value
-    overdue = sa.and_(deliveries.c.status == DeliveryStatus.WAITING.value, deliveries.c.wait_until.is_not(None))
-    return any(
-        connection.execute(sa.select(deliveries.c.id).where(status_in(*ATTENTION), condition).limit(1)).first()
-        for condition in (quarantined, overdue)
-    )
+            release_lifted(connection, now, functools.partial(is_able, connection))
+            release_overdue(connection, now)

@@ -6,6 +6,7 @@ Core and plugins have a version table each, so a plugin can be removed with its 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -53,19 +54,62 @@ def pending(database: Database, plugins: Sequence[HasMigrations]) -> list[str]:
 def migrate(database: Database, plugins: Sequence[HasMigrations]) -> list[str]:
     """Run what is pending and return it. Each owner's migrations are one transaction: all of them, or none.
 
-    Two processes that migrate at once take turns; the second finds nothing left to do.
+    Only those that build indexes on tables with rows are run outside one on PostgreSQL, each by itself, so that
+    nobody who writes waits for them; broken off, they are done again. Two processes that migrate at once take turns;
+    the second finds nothing left to do.
     """
     done: list[str] = []
     for owner, folder, table in _places(plugins):
-        with database.write() as connection:
-            if not database.is_sqlite:
-                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s, 0)", (MIGRATION_LOCK,))
-            missing = _missing(connection, folder, table)
-            if not missing:
-                continue
-            _upgrade(connection, folder, table)
-            done += [f"{owner}:{revision}" for revision in missing]
+        while True:
+            with database.write() as connection:
+                if not database.is_sqlite:
+                    _take_turn(connection, "pg_try_advisory_xact_lock")
+                missing = _missing(connection, folder, table)
+                together = _together(connection, folder, missing)
+                if together:
+                    _upgrade(connection, folder, table, together[-1])
+            if missing and not together:
+                together = missing[:1]
+                _upgrade_apart(database, folder, table, together[0])
+            done += [f"{owner}:{revision}" for revision in together]
+            if len(together) == len(missing):
+                break
     return done
+
+
+def _take_turn(connection: Connection, lock: str) -> None:
+    """Wait for another process that migrates. Asked again and again: a statement that waits holds up index builds."""
+    while not connection.exec_driver_sql(f"SELECT {lock}(%s, 0)", (MIGRATION_LOCK,)).scalar_one():
+        time.sleep(0.05)
+
+
+def _together(connection: Connection, folder: Path, missing: Sequence[str]) -> list[str]:
+    """Return the missing revisions that one transaction runs: all up to the first that must not hold up writers."""
+    found: list[str] = []
+    script = _script(folder)
+    for revision in missing:
+        module = script.get_revision(revision).module
+        large = getattr(module, "BUILDS_INDEXES_ON", None)
+        if large is not None and connection.dialect.name == "postgresql" and _has_rows(connection, large):
+            break
+        found.append(revision)
+    return found
+
+
+def _has_rows(connection: Connection, table: str) -> bool:
+    if not sa.inspect(connection).has_table(table):
+        return False
+    return connection.execute(sa.select(sa.literal(1)).select_from(sa.table(table)).limit(1)).first() is not None
+
+
+def _upgrade_apart(database: Database, folder: Path, table: str, revision: str) -> None:
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        _take_turn(connection, "pg_try_advisory_lock")
+        try:
+            if revision in _missing(connection, folder, table):  # and not done by another process meanwhile
+                _upgrade(connection, folder, table, revision)
+        finally:
+            connection.exec_driver_sql("SELECT pg_advisory_unlock(%s, 0)", (MIGRATION_LOCK,))
 
 
 def _places(plugins: Sequence[HasMigrations]) -> list[tuple[str, Path, str]]:
@@ -107,13 +151,13 @@ def _current(connection: Connection, script: ScriptDirectory, table: str) -> tup
     return heads if any(name.startswith(prefix) and name != table for name in names) else ()
 
 
-def _upgrade(connection: Connection, folder: Path, table: str) -> None:
+def _upgrade(connection: Connection, folder: Path, table: str, up_to: str) -> None:
     script = _script(folder)
     if not _current(connection, script, table) and sa.inspect(connection).has_table(table):
         connection.execute(sa.delete(sa.table(table)))
 
     def steps(heads: tuple[str, ...], context: MigrationContext) -> list[object]:
-        return script._upgrade_revs("heads", heads)  # type: ignore[arg-type, return-value]
+        return script._upgrade_revs(up_to, heads)  # type: ignore[arg-type, return-value]
 
     context = MigrationContext.configure(
         connection, opts={"version_table": table, "transactional_ddl": False, "fn": steps}

@@ -6,7 +6,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from core.model.outcomes import ATTENTION, CLAIMABLE_DELIVERY, OPEN_DELIVERY, EventStatus, OutboxStatus, TimerStatus
+from core.model.outcomes import (
+    ATTENTION,
+    CLAIMABLE_DELIVERY,
+    OPEN_DELIVERY,
+    DeliveryStatus,
+    EventStatus,
+    OutboxStatus,
+    TimerStatus,
+)
 from core.store.columns import BigId, InstantColumn, JsonColumn, status_in
 
 metadata = sa.MetaData(
@@ -62,6 +70,9 @@ events = sa.Table(
     sa.UniqueConstraint("id"),
     _partial("ix_events_accepted", "seq", where=status_in(EventStatus.ACCEPTED)),
     sa.Index("ix_events_record", "kind", "record_id", "source", "seq"),
+    sa.Index("ix_events_type", "type", "seq"),
+    sa.Index("ix_events_unit", "unit", "seq"),
+    _partial("ix_events_caused_by", "caused_by", where=sa.text("caused_by IS NOT NULL")),
     _partial("ix_events_not_dispatched", "status", "seq", where=status_in(EventStatus.REJECTED, EventStatus.SKIPPED)),
     sqlite_autoincrement=True,
 )
@@ -72,6 +83,8 @@ event_keys = sa.Table(
     sa.Column("event_id", sa.Text, primary_key=True),
     _column("body_hash", sa.Text),
     _column("accepted_at", InstantColumn),
+    _column("removed_at", InstantColumn, nullable=True),
+    sa.Index("ix_event_keys_removed_at", "removed_at"),
     comment="ids of events that retention removed, so that duplicates are still known",
 )
 
@@ -109,6 +122,10 @@ deliveries = sa.Table(
         "id",
         where=status_in(*ATTENTION),
     ),
+    sa.Index("ix_deliveries_unit", "unit", "id"),
+    _partial("ix_deliveries_replayed", "kind", "record_id", "source", "id", where=sa.text("generation > 0")),
+    _partial("ix_deliveries_overdue", "wait_until", where=status_in(DeliveryStatus.WAITING)),
+    _partial("ix_deliveries_quarantined", "unit", "plugin", "id", where=status_in(DeliveryStatus.QUARANTINED)),
     sqlite_autoincrement=True,
 )
 
@@ -136,6 +153,8 @@ decisions = sa.Table(
     _column("decided_by", sa.Text, nullable=True),  # a person, when it was one
     _column("decided_at", InstantColumn),
     sa.Index("ix_decisions_record", "kind", "record_id", "source", "id"),
+    sa.Index("ix_decisions_unit", "unit", "id"),
+    sa.Index("ix_decisions_event", "event_seq"),
     sqlite_autoincrement=True,
 )
 
@@ -154,6 +173,7 @@ records = sa.Table(
     _column("created_at", InstantColumn),
     _column("updated_at", InstantColumn),
     sa.Index("ix_records_listing", "kind", "updated_at"),
+    sa.Index("ix_records_name", "kind", "record_id"),
 )
 
 record_updates = sa.Table(
@@ -171,6 +191,19 @@ record_updates = sa.Table(
     sa.Index("ix_record_updates_record", "kind", "record_id", "source", "id"),
     comment="what plugins set on records; folded with the events it rebuilds a record as of any event",
     sqlite_autoincrement=True,
+)
+
+record_baselines = sa.Table(
+    "record_baselines",
+    metadata,
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("record_id", sa.Text, primary_key=True),
+    sa.Column("seq", BigId, primary_key=True, autoincrement=False),  # the last event that is folded in
+    _column("snapshot", sa.Text),
+    _column("versions", sa.Text),
+    _column("own", sa.Text),
+    comment="records folded up to an event, so that folding begins there and what lies before can be pruned",
 )
 
 timers = sa.Table(
@@ -191,7 +224,7 @@ timers = sa.Table(
     _column("outward", sa.Boolean, server_default=sa.text("true")),
     _column("depth", sa.Integer),
     _column("fired_at", InstantColumn, nullable=True),
-    _partial("ix_timers_due", "due_at", where=status_in(TimerStatus.PENDING)),
+    sa.Index("ix_timers_standing", "status", "due_at", "id"),
     _partial("ix_timers_held", "plugin", "unit", where=status_in(TimerStatus.HELD)),
     sa.Index("ix_timers_record", "kind", "record_id", "source"),
 )
@@ -230,6 +263,7 @@ outbox = sa.Table(
     ),
     _partial("ix_outbox_discarded", "seq", where=status_in(OutboxStatus.DISCARDED)),
     sa.Index("ix_outbox_record", "kind", "record_id", "source"),
+    sa.Index("ix_outbox_event", "event_seq"),
     sqlite_autoincrement=True,
 )
 
@@ -298,6 +332,18 @@ idempotency_keys = sa.Table(
     _column("status", sa.Integer),
     _column("response", sa.Text),
     _column("created_at", InstantColumn),
+    sa.Index("ix_idempotency_keys_created_at", "created_at"),
+)
+
+retention_runs = sa.Table(
+    "retention_runs",
+    metadata,
+    sa.Column("day", sa.Text, primary_key=True),  # of the clock in UTC, 2026-11-27
+    _column("removed", JsonColumn),  # how many of each
+    _column("up_to", BigId),  # every event up to this number was removed, or stays without what came before it
+    _column("held_by", sa.Text, nullable=True),  # what is open and keeps older events
+    _column("finished_at", InstantColumn, nullable=True),
+    comment="what retention removed, day by day",
 )
 
 links = sa.Table(

@@ -262,11 +262,17 @@ class Problem(ma.Schema):
     errors = fields.List(fields.Nested(ProblemItem), required=True)
 
 
+NEXT = (
+    "The cursor to go on with, null at the end. For one page a bounded number of rows is tried against the filter, "
+    "so a page may have fewer items than asked for, or none, and still a cursor."
+)
+
+
 def page_of(item: type[ma.Schema]) -> type[ma.Schema]:
     """Return the schema of a page of `item`."""
     members: dict[str, Any] = {
         "items": fields.List(fields.Nested(item), required=True),
-        "next": fields.String(allow_none=True, metadata={"description": "The next page's cursor, if there is one."}),
+        "next": fields.String(allow_none=True, metadata={"description": NEXT}),
     }
     return type(f"{item.__name__}Page", (ma.Schema,), {**members, "__doc__": f"A page of {item.__name__}."})
 

@@ -16,7 +16,7 @@ from core.host.configuration import Surroundings, build, resolve
 from core.host.discovery import load_plugins
 from core.host.environment import SECTIONS
 from core.host.people_schema import AbsenceSchema, GrantSchema, PersonSchema, RoleSchema
-from core.host.sections import DispatchSchema, EndpointSchema, ServerSchema, SourceSchema
+from core.host.sections import DispatchSchema, EndpointSchema, RetentionSchema, ServerSchema, SourceSchema
 from core.host.unit_schema import UnitSchema
 from core.store.database import Database
 from core.store.migrate import migrate
@@ -47,6 +47,7 @@ def keys_of(*schemas: type[ma.Schema]) -> Keys:
 KEYS: dict[str, list[Keys]] = {
     "server": [keys_of(ServerSchema)],
     "dispatch": [keys_of(DispatchSchema)],
+    "retention": [keys_of(RetentionSchema)],
     "sources": [keys_of(SourceSchema)],
     "units": [{**keys_of(UnitSchema), "plugins": ma.fields.Dict(load_default=dict)}],
     "calendars": [keys_of(CalendarSchema)],

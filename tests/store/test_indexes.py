@@ -11,9 +11,8 @@ import sqlalchemy as sa
 
 from core.model.effects import StartTimer
 from core.pipeline.inbox import is_backlog_full
-from core.pipeline.quarantine import release_lifted, release_overdue
+from core.pipeline.quarantine import is_any_overdue, lifted, release_lifted, release_overdue
 from core.pipeline.timers import is_any_due, release_held
-from core.pipeline.worker import _needs_upkeep
 from core.store.database import Database
 from core.store.migrate import migrate
 from core.store.waiting import release
@@ -64,7 +63,8 @@ def test_no_statement_of_the_daily_round_reads_a_whole_table(kit: Kit) -> None:
         )
         is_any_due(connection, now)
         is_backlog_full(connection, 10)
-        _needs_upkeep(connection)
+        lifted(connection)
+        is_any_overdue(connection, now)
     sa.event.remove(kit.database.engine, "before_cursor_execute", _note)
     assert len({statement for statement, _ in said}) > 15
     with kit.database.read() as connection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from core.model.inbound import inbound_event
+from core.pipeline.inbox import store
 from core.store.database import Database
 from core.store.migrate import CORE_VERSIONS, migrate, pending
 from core.store.tables import metadata
@@ -172,3 +175,33 @@ def test_two_processes_that_migrate_at_once_do_it_once(empty: Database, database
         process.join(60)
     assert [process.exitcode for process in processes] == [0, 0]
     assert answers[0] == [] and answers[1][0].startswith("core:")
+
+
+def test_indexes_on_tables_with_rows_are_built_while_others_write(empty: Database) -> None:
+    if empty.is_sqlite:
+        pytest.skip("SQLite has one writer, who waits for the others")
+    migrate(empty, [])
+    with empty.write() as connection:
+        for statement in (
+            "DROP INDEX ix_events_type", "DROP INDEX ix_timers_standing", "DROP TABLE retention_runs",
+            f"UPDATE {CORE_VERSIONS} SET version_num = '0003'",
+            # What a build that was broken off leaves behind: an index that no query may use.
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_events_unit'::regclass",
+        ):  # fmt: skip
+            connection.exec_driver_sql(statement)
+        store(connection, [inbound_event(source="crm", type="lead.created", data={"id": "L"}, dedupe_key="1",
+                                         occurred_at=datetime(2026, 1, 1, tzinfo=UTC))], datetime.now(UTC))  # fmt: skip
+    said: list[str] = []
+
+    @sa.event.listens_for(empty.engine, "before_cursor_execute")
+    def _note(conn: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if "INDEX" in statement:
+            said.append(statement)
+
+    assert migrate(empty, []) == ["core:0004"]
+    assert len(said) > 9 and all("CONCURRENTLY" in statement for statement in said if "pg_index" not in statement)
+    with empty.engine.connect() as connection:
+        assert {"ix_events_type", "ix_timers_standing", "ix_events_unit"} <= set(_indexes(connection))
+        assert connection.exec_driver_sql("SELECT count(*) FROM pg_index WHERE NOT indisvalid AND indexrelid ="
+                                          " 'ix_events_unit'::regclass").scalar_one() == 0  # fmt: skip
+    assert migrate(empty, []) == []

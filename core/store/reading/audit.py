@@ -15,7 +15,7 @@ from core.model.errors import NotFound, UnreadableBody
 from core.model.strict_json import loads
 from core.store.audit import rows
 from core.store.audit_chain import Row, canonical
-from core.store.reading.pages import Page, newest_first, only_units, pick
+from core.store.reading.pages import LOOK, Page, newest_first, only_units, pick
 from core.store.tables import audit
 
 _PLAIN = ("seq", "at", "actor", "action", "subject", "unit")
@@ -32,16 +32,23 @@ class AuditFilter:
     units: frozenset[str] | None = None
 
 
-def list_audit(connection: Connection, chosen: AuditFilter, *, cursor: str | None = None, limit: int = 50) -> Page:
-    """Return the rows that fit, newest first."""
-    statement = sa.select(audit).where(*only_units(audit.c.unit, chosen.units))
+def list_audit(
+    connection: Connection,
+    chosen: AuditFilter,
+    *,
+    cursor: str | None = None,
+    limit: int = 50,
+    look: int | None = LOOK,
+) -> Page:
+    """Return the rows that fit, newest first; `look` as of `newest_first`."""
+    others = only_units(audit.c.unit, chosen.units)
     for name in ("action", "actor", "unit"):
         value = getattr(chosen, name)
         if value is not None:
-            statement = statement.where(audit.c[name] == value)
+            others.append(audit.c[name] == value)
     if chosen.since is not None:
-        statement = statement.where(audit.c.at >= chosen.since)
-    found, following = newest_first(connection, "audit", statement, audit.c.seq, cursor=cursor, limit=limit)
+        others.append(audit.c.at >= chosen.since)
+    found, following = newest_first(connection, audit.c.seq, others=others, cursor=cursor, limit=limit, look=look)
     return Page([_shown(row) for row in found], following)
 
 

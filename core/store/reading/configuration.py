@@ -16,10 +16,7 @@ _VERSION = ("number", "applied_at", "applied_by", "reason", "origin", "file_hash
 
 def list_versions(connection: Connection, *, cursor: str | None = None, limit: int = 50) -> Page:
     """Return the configuration versions, newest first, without their documents."""
-    statement = sa.select(*(config_versions.c[name] for name in _VERSION))
-    rows, following = newest_first(
-        connection, "config_versions", statement, config_versions.c.number, cursor=cursor, limit=limit
-    )
+    rows, following = newest_first(connection, config_versions.c.number, cursor=cursor, limit=limit)
     return Page([pick(row, *_VERSION) for row in rows], following)
 
 

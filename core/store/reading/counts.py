@@ -23,6 +23,7 @@ class Standing:
     outbox: int
     timers: int
     quarantines: int
+    oldest_event_at: datetime | None
     config_version: int
 
 
@@ -51,6 +52,7 @@ def standing(connection: Connection) -> Standing:
         outbox=_count(connection, outbox, status_in(outbox.c.status, OutboxStatus.AVAILABLE, OutboxStatus.RETRYABLE)),
         timers=_count(connection, timers, status_in(timers.c.status, TimerStatus.PENDING)),
         quarantines=_count(connection, quarantines, quarantines.c.active.is_(True)),
+        oldest_event_at=connection.execute(sa.select(events.c.accepted_at).order_by(events.c.seq).limit(1)).scalar(),
         config_version=int(connection.execute(sa.select(sa.func.max(config_versions.c.number))).scalar_one() or 0),
     )
 

@@ -8,7 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.store.reading.pages import Page, newest_first, only_units, pick
+from core.store.reading.pages import LOOK, Page, newest_first, only_units, pick
+from core.store.reading.sources import only_source
 from core.store.tables import decisions
 
 _PLAIN = (
@@ -31,15 +32,28 @@ class DecisionFilter:
 
 
 def list_decisions(
-    connection: Connection, chosen: DecisionFilter, *, cursor: str | None = None, limit: int = 50
+    connection: Connection,
+    chosen: DecisionFilter,
+    *,
+    cursor: str | None = None,
+    limit: int = 50,
+    look: int | None = LOOK,
 ) -> Page:
-    """Return the decisions that fit, newest first."""
-    statement = sa.select(decisions).where(*only_units(decisions.c.unit, chosen.units))
+    """Return the decisions that fit, newest first; `look` as of `newest_first`."""
+    leading: list[sa.ColumnElement[bool]] = []
+    others = only_units(decisions.c.unit, chosen.units)
+    is_of_record = chosen.kind is not None and chosen.record_id is not None
     for name in ("plugin", "unit", "decision", "outcome", "kind", "record_id"):
         value = getattr(chosen, name)
         if value is not None:
-            statement = statement.where(decisions.c[name] == value)
-    rows, following = newest_first(connection, "decisions", statement, decisions.c.id, cursor=cursor, limit=limit)
+            by_index = name in ("kind", "record_id") if is_of_record else name == "unit"
+            (leading if by_index else others).append(decisions.c[name] == value)
+    source = only_source(connection, chosen.kind, chosen.record_id)
+    if source is not None:
+        leading.append(decisions.c.source == source)
+    rows, following = newest_first(
+        connection, decisions.c.id, leading=leading, others=others, cursor=cursor, limit=limit, look=look
+    )
     return Page([decision_json(row) for row in rows], following)
 
 

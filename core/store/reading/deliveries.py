@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.errors import NotFound
-from core.model.outcomes import DeliveryStatus
+from core.model.outcomes import ATTENTION, DeliveryStatus
 from core.store.reading.counts import status_in
-from core.store.reading.pages import Page, newest_first, only_units, pick
+from core.store.reading.pages import LOOK, Page, newest_first, only_units, pick
 from core.store.tables import deliveries, events
 
 _PLAIN = (
@@ -43,20 +43,32 @@ def delivery_number(name: str) -> int:
 
 
 def list_deliveries(
-    connection: Connection, chosen: DeliveryFilter, *, cursor: str | None = None, limit: int = 50
+    connection: Connection,
+    chosen: DeliveryFilter,
+    *,
+    cursor: str | None = None,
+    limit: int = 50,
+    look: int | None = LOOK,
 ) -> Page:
-    """Return the deliveries that fit, newest first."""
-    statement = sa.select(deliveries).where(*only_units(deliveries.c.unit, chosen.units))
-    if chosen.status is not None:
-        statement = statement.where(status_in(deliveries.c.status, DeliveryStatus(chosen.status)))
-    if chosen.plugin is not None:
-        statement = statement.where(deliveries.c.plugin == chosen.plugin)
-    if chosen.unit is not None:
-        statement = statement.where(deliveries.c.unit == chosen.unit)
+    """Return the deliveries that fit, newest first; `look` as of `newest_first`."""
+    leading: list[sa.ColumnElement[bool]] = []
+    others = only_units(deliveries.c.unit, chosen.units)
     if chosen.event is not None:
         number = sa.select(events.c.seq).where(events.c.id == chosen.event).scalar_subquery()
-        statement = statement.where(deliveries.c.event_seq == number)
-    rows, following = newest_first(connection, "deliveries", statement, deliveries.c.id, cursor=cursor, limit=limit)
+        leading.append(deliveries.c.event_seq == number)
+    if chosen.status is not None:
+        status = DeliveryStatus(chosen.status)
+        by_index = chosen.event is None and status in ATTENTION
+        (leading if by_index else others).append(status_in(deliveries.c.status, status))
+        if by_index:
+            leading.append(status_in(deliveries.c.status, *ATTENTION))  # the words of the index
+    if chosen.unit is not None:
+        (others if leading else leading).append(deliveries.c.unit == chosen.unit)
+    if chosen.plugin is not None:
+        others.append(deliveries.c.plugin == chosen.plugin)
+    rows, following = newest_first(
+        connection, deliveries.c.id, leading=leading, others=others, cursor=cursor, limit=limit, look=look
+    )
     return Page(deliveries_json(connection, rows), following)
 
 

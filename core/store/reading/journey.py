@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.outcomes import OPEN_DELIVERY, DeliveryStatus, EventStatus, TimerStatus
+from core.store.columns import status_in
 from core.store.reading.decisions import decision_json
 from core.store.reading.deliveries import deliveries_json
 from core.store.reading.events import event_json, visible
@@ -20,6 +21,8 @@ from core.store.reading.records import find_record, record_json
 from core.store.tables import decisions, deliveries, events, outbox, record_updates, timers
 
 MAX_STEPS = 1000
+MOST_HIDDEN = 1000
+"""How many steps of other units are counted of each kind; beyond that there are at least so many."""
 _RANK = {"event": 0, "delivery": 1, "decision": 2, "update": 3, "timer": 4, "message": 5}
 
 Step = dict[str, Any]
@@ -74,10 +77,15 @@ def _read(
     rows = connection.execute(sa.select(table).where(*about, *conditions).order_by(key).limit(limit + 1)).fetchall()
     hidden = 0
     if conditions:
-        count = sa.select(sa.func.count()).select_from(table).where(*about)
-        seen = sa.select(sa.func.count()).select_from(table).where(*about, *conditions)
-        hidden = connection.execute(count).scalar_one() - connection.execute(seen).scalar_one()
+        hidden = _count(connection, sa.select(key.element).where(*about, sa.not_(sa.and_(*conditions))))
     return rows[:limit], hidden, len(rows) > limit
+
+
+def _count(connection: Connection, statement: sa.Select[Any]) -> int:
+    """Count rows, up to MOST_HIDDEN of them, so that a record with very many events costs no more than another."""
+    return int(
+        connection.execute(sa.select(sa.func.count()).select_from(statement.limit(MOST_HIDDEN).subquery())).scalar_one()
+    )
 
 
 def _step(kind: str, at: datetime, order: int, number: int, row: Any, text: str, **details: Any) -> Step:
@@ -123,15 +131,11 @@ def _event_text(row: Any) -> str:
 def _deliveries(
     connection: Connection, record: Any, units: frozenset[str] | None, limit: int
 ) -> tuple[list[Step], int, bool]:
-    # The index holds open deliveries only; those that ended are found through the record's events.
-    mine = sa.select(events.c.seq).where(*_about(events, record))
+    numbers = _delivery_numbers(connection, record, limit)
     allowed = only_units(deliveries.c.unit, units)
-    statement = sa.select(deliveries).where(deliveries.c.event_seq.in_(mine))
+    statement = sa.select(deliveries).where(deliveries.c.id.in_(numbers))
     rows = connection.execute(statement.where(*allowed).order_by(deliveries.c.id.desc()).limit(limit + 1)).fetchall()
-    hidden = 0
-    if allowed:
-        others = sa.select(sa.func.count()).select_from(statement.where(sa.not_(allowed[0])).subquery())
-        hidden = connection.execute(others).scalar_one()
+    hidden = _count(connection, statement.where(sa.not_(allowed[0]))) if allowed else 0
     more, rows = len(rows) > limit, rows[:limit]
     steps = [
         _step(
@@ -141,6 +145,24 @@ def _deliveries(
         for row, shown in zip(rows, deliveries_json(connection, rows), strict=True)
     ]  # fmt: skip
     return steps, hidden, more
+
+
+def _delivery_numbers(connection: Connection, record: Any, limit: int) -> list[int]:
+    """Return the deliveries that a journey may show: those of the record's last events, the open and the replayed ones.
+
+    Each of the three has an index; a record may have so many events that not all of them can be looked through.
+    """
+    about = _about(deliveries, record)
+    last = sa.select(events.c.seq).where(*_about(events, record)).order_by(events.c.seq.desc()).limit(limit + 1)
+    found = (
+        sa.select(deliveries.c.id).where(deliveries.c.event_seq.in_(last)),
+        sa.select(deliveries.c.id).where(*about, status_in(*OPEN_DELIVERY)).limit(limit + 1),
+        sa.select(deliveries.c.id)
+        .where(*about, sa.text("generation > 0"))
+        .order_by(deliveries.c.id.desc())
+        .limit(limit + 1),
+    )
+    return sorted({int(number) for statement in found for (number,) in connection.execute(statement)})
 
 
 def _delivery_text(row: Any, shown: Step) -> str:
@@ -173,8 +195,10 @@ def _updates(
     connection: Connection, record: Any, units: frozenset[str] | None, limit: int
 ) -> tuple[list[Step], int, bool]:
     # An update has no unit of its own: it belongs to that of its event.
-    mine = None if units is None else sa.select(events.c.seq).where(*_about(events, record), *visible(units))
-    conditions = [] if mine is None else [record_updates.c.event_seq.in_(mine)]
+    conditions: list[sa.ColumnElement[bool]] = []
+    if units is not None:
+        mine = sa.select(events.c.seq).where(events.c.seq == record_updates.c.event_seq, *visible(units))
+        conditions = [mine.exists()]
     rows, hidden, more = _read(connection, record_updates, record, conditions, limit)
     seqs = sorted({row.event_seq for row in rows})
     names = connection.execute(sa.select(events.c.seq, events.c.id).where(events.c.seq.in_(seqs)))

@@ -14,7 +14,16 @@ from core.model.errors import NotFound
 from core.model.instants import from_micros, to_micros
 from core.model.outcomes import OutboxStatus, TimerStatus
 from core.store.reading.counts import status_in
-from core.store.reading.pages import Page, decode_cursor, encode_cursor, newest_first, only_units, pick
+from core.store.reading.pages import (
+    LOOK,
+    Page,
+    decode_cursor,
+    encode_cursor,
+    first_that_fit,
+    newest_first,
+    only_units,
+    pick,
+)
 from core.store.tables import outbox, timers
 
 _FAR = datetime(9999, 1, 1, tzinfo=UTC)
@@ -40,16 +49,28 @@ class MessageFilter:
     units: frozenset[str] | None = None
 
 
-def list_messages(connection: Connection, chosen: MessageFilter, *, cursor: str | None = None, limit: int = 50) -> Page:
-    """Return the messages that fit, newest first."""
-    statement = sa.select(outbox).where(*only_units(outbox.c.unit, chosen.units))
+def list_messages(
+    connection: Connection,
+    chosen: MessageFilter,
+    *,
+    cursor: str | None = None,
+    limit: int = 50,
+    look: int | None = LOOK,
+) -> Page:
+    """Return the messages that fit, newest first; `look` as of `newest_first`."""
+    leading: list[sa.ColumnElement[bool]] = []
+    others = only_units(outbox.c.unit, chosen.units)
     if chosen.status is not None:
-        statement = statement.where(status_in(outbox.c.status, OutboxStatus(chosen.status)))
+        status = OutboxStatus(chosen.status)
+        by_index = status is OutboxStatus.DISCARDED
+        (leading if by_index else others).append(status_in(outbox.c.status, status))
     for name in ("effect", "target", "plugin", "unit"):
         value = getattr(chosen, name)
         if value is not None:
-            statement = statement.where(outbox.c[name] == value)
-    rows, following = newest_first(connection, "outbox", statement, outbox.c.seq, cursor=cursor, limit=limit)
+            others.append(outbox.c[name] == value)
+    rows, following = newest_first(
+        connection, outbox.c.seq, leading=leading, others=others, cursor=cursor, limit=limit, look=look
+    )
     return Page([message_json(row) for row in rows], following)
 
 
@@ -84,25 +105,21 @@ def list_timers(
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page:
-    """Return timers of one status, the next due first."""
-    statement = sa.select(timers).where(
-        status_in(timers.c.status, TimerStatus(status)), *only_units(timers.c.unit, units)
-    )
+    """Return timers of one status, the next due first; as `newest_first` it tries so many of them for one page."""
+    led = sa.select(timers).where(status_in(timers.c.status, TimerStatus(status)))
+    others = only_units(timers.c.unit, units)
     if plugin is not None:
-        statement = statement.where(timers.c.plugin == plugin)
+        others.append(timers.c.plugin == plugin)
     if unit is not None:
-        statement = statement.where(timers.c.unit == unit)
+        others.append(timers.c.unit == unit)
     place = decode_cursor("timers", cursor, int, str)
     if place is not None:
         at = from_micros(min(place[0], to_micros(_FAR)))
-        statement = statement.where(
-            sa.or_(timers.c.due_at > at, sa.and_(timers.c.due_at == at, timers.c.id > place[1]))
-        )
-    rows = connection.execute(statement.order_by(timers.c.due_at, timers.c.id).limit(limit + 1)).fetchall()
-    following = None
-    if len(rows) > limit:
-        rows = rows[:limit]
-        following = encode_cursor("timers", to_micros(rows[-1].due_at), rows[-1].id)
+        behind = sa.tuple_(timers.c.due_at, timers.c.id) > sa.tuple_(sa.literal(at, timers.c.due_at.type), place[1])
+        led = led.where(behind)
+    led = led.order_by(timers.c.due_at, timers.c.id)
+    rows, last = first_that_fit(connection, led, others, limit, timers.c.due_at, timers.c.id)
+    following = None if last is None else encode_cursor("timers", to_micros(last[0]), last[1])
     return Page([timer_json(row) for row in rows], following)
 
 

@@ -10,16 +10,19 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from sqlalchemy.sql.util import ClauseAdapter
 
 from core.model.errors import InvalidRequest
 
 MAX_LIMIT = 200
+LOOK = 5000
+"""How many rows are tried for one page at most."""
 _BIGGEST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page: its items, newest first, and the cursor of the next page if there is one."""
+    """One page: its items, newest first, and the cursor of the next page if there may be one."""
 
     items: list[dict[str, Any]]
     next: str | None = None
@@ -57,21 +60,56 @@ def decode_cursor(listing: str, cursor: str | None, *shape: type) -> list[Any] |
 
 def newest_first(
     connection: Connection,
-    listing: str,
-    statement: sa.Select[Any],
     key: sa.Column[Any],
     *,
+    leading: Sequence[sa.ColumnElement[bool]] = (),
+    others: Sequence[sa.ColumnElement[bool]] = (),
     cursor: str | None,
     limit: int,
+    look: int | None = LOOK,
 ) -> tuple[Sequence[Any], str | None]:
-    """Run `statement` ordered by its number `key`, newest first, from the cursor on; return rows and next cursor."""
-    place = decode_cursor(listing, cursor, int)
+    """Return the rows of the table of `key` that fit, its highest number first, and the next cursor.
+
+    `leading` are the conditions that an index answers, `others` are tried on the rows those give. With `look` at most
+    so many rows are tried for one page, so that no question costs more however much is stored: a page may then have
+    fewer rows than `limit`, or none, and still a next cursor.
+    """
+    table = key.table
+    assert isinstance(table, sa.Table)
+    place = decode_cursor(table.name, cursor, int)
+    led = sa.select(table).where(*leading).order_by(key.desc())
     if place is not None:
-        statement = statement.where(key < place[0])
-    rows = connection.execute(statement.order_by(key.desc()).limit(limit + 1)).fetchall()
-    more = len(rows) > limit
-    rows = rows[:limit]
-    return rows, encode_cursor(listing, int(rows[-1]._mapping[key])) if more else None
+        led = led.where(key < place[0])
+    rows, last = first_that_fit(connection, led, others, limit, key, look=look)
+    return rows, None if last is None else encode_cursor(table.name, int(last[0]))
+
+
+def first_that_fit(
+    connection: Connection,
+    led: sa.Select[Any],
+    others: Sequence[sa.ColumnElement[bool]],
+    limit: int,
+    *place: sa.ColumnElement[Any],
+    look: int | None = LOOK,
+) -> tuple[Sequence[Any], Sequence[Any] | None]:
+    """Return the first rows of the ordered `led` that fit `others`, trying `look` rows, and where to go on.
+
+    The columns of `place` name a row's place in the order.
+    """
+    if look is None or not others:
+        statement = led.where(*others)
+    else:
+        # A scan of an ordered subquery that has a limit keeps its order on both databases and ends with the last row
+        # that is wanted; ordered once more, SQLite would sort all that are tried.
+        looked = led.limit(look).subquery("looked")
+        statement = sa.select(looked).where(*map(ClauseAdapter(looked).traverse, others))
+    rows = connection.execute(statement.limit(limit + 1)).fetchall()
+    if len(rows) > limit:
+        last = rows[limit - 1]._mapping
+        return rows[:limit], [last[column.name] for column in place]
+    if look is None or not others:
+        return rows, None
+    return rows, connection.execute(led.with_only_columns(*place).limit(1).offset(look - 1)).one_or_none()
 
 
 def only_units(column: sa.Column[Any], units: frozenset[str] | None) -> list[sa.ColumnElement[bool]]:

@@ -15,7 +15,7 @@ from core.model.instants import format_instant, from_micros, to_micros
 from core.model.merge import FLOOR, NESTED
 from core.model.records import KINDS
 from core.store.reading.decisions import decision_json
-from core.store.reading.pages import Page, decode_cursor, encode_cursor, only_units
+from core.store.reading.pages import LOOK, Page, decode_cursor, encode_cursor, first_that_fit, only_units
 from core.store.tables import decisions, record_updates, records
 
 GRADED = "lead_grade"
@@ -129,27 +129,31 @@ def list_leads(
     units: frozenset[str] | None = None,
     cursor: str | None = None,
     limit: int = 50,
+    look: int | None = LOOK,
 ) -> Page:
-    """Return leads, the last changed first, with score, grade, owner and why the grade was given."""
-    statement = sa.select(records).where(records.c.kind == "lead", *only_units(records.c.unit, units))
+    """Return leads, the last changed first, with score, grade, owner and why the grade was given.
+
+    `look` is how many leads are tried for one page, as of `newest_first`.
+    """
+    led = sa.select(records).where(records.c.kind == "lead")
+    others = only_units(records.c.unit, units)
     if unit is not None:
-        statement = statement.where(records.c.unit == unit)
+        others.append(records.c.unit == unit)
     for name, value in (("grade", grade), ("owner", owner)):
         if value is not None:
-            statement = statement.where(_snapshot_text(connection, name) == value)
+            others.append(_snapshot_text(connection, name) == value)
     place = decode_cursor("leads", cursor, int, str, str)
     if place is not None:
         at = from_micros(min(place[0], to_micros(_FAR)))
         behind = sa.tuple_(records.c.source, records.c.record_id) > sa.tuple_(*map(sa.literal, place[1:]))
-        statement = statement.where(sa.or_(records.c.updated_at < at, sa.and_(records.c.updated_at == at, behind)))
-    rows = connection.execute(
-        statement.order_by(records.c.updated_at.desc(), records.c.source, records.c.record_id).limit(limit + 1)
-    ).fetchall()
-    following = None
-    if len(rows) > limit:
-        rows = rows[:limit]
-        last = rows[-1]
-        following = encode_cursor("leads", to_micros(last.updated_at), last.source, last.record_id)
+        # The first condition is the bound for the index.
+        led = led.where(
+            records.c.updated_at <= at, sa.or_(records.c.updated_at < at, sa.and_(records.c.updated_at == at, behind))
+        )
+    order = (records.c.updated_at, records.c.source, records.c.record_id)
+    led = led.order_by(order[0].desc(), *order[1:])
+    rows, last = first_that_fit(connection, led, others, limit, *order, look=look)
+    following = None if last is None else encode_cursor("leads", to_micros(last[0]), last[1], last[2])
     grades = _grade_decisions(connection, rows, units)
     return Page([_lead(row, grades.get((row.source, row.record_id))) for row in rows], following)
 
