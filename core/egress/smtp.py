@@ -1,8 +1,9 @@
 """Sends one e-mail through a mail server: at an address that was checked, encrypted, under a message id that stays.
 
 What an answer means follows RFC 5321, section 4.2.1: 4xx is worth trying again, 5xx about the message, its sender or
-its receiver is final. A refused sign-in (RFC 4954), a certificate that does not fit or a missing STARTTLS is IT's to
-mend, so these are tried again; the message is not lost over them.
+its receiver is final. A refused or missing sign-in (RFC 4954, also where the server asks for one at a later step), a
+certificate that does not fit or a missing STARTTLS is IT's to mend, so these are tried again; the message is not lost
+over them.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import ssl
 import threading
 from collections.abc import Mapping, Sequence
 from email.errors import MessageError
+from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import EmailPolicy
 from email.utils import format_datetime
 from typing import Any
 
@@ -30,7 +32,23 @@ from core.model.errors import OutriggerError
 WHOLE_ATTEMPT_S = 40.0
 """An attempt is cut off after so long, below the time after which another courier may take the message."""
 
-_POLICY = SMTP.clone(cte_type="7bit")
+_SIGN_IN = frozenset({530, 534, 535, 538})
+"""What a server answers at any step when it wants a sign-in, another one, or encryption first (RFC 4954, RFC 3207)."""
+
+
+class _Policy(EmailPolicy):
+    """Folds a subject beyond ASCII by RFC 2047 alone: the library's own folding loses spaces of long Chinese ones."""
+
+    def fold(self, name: str, value: Any) -> str:
+        if name.lower() != "subject" or str(value).isascii():
+            return super().fold(name, value)
+        return f"{name}: {Header(str(value), 'utf-8', header_name=name).encode(linesep=self.linesep)}{self.linesep}"
+
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        return self.fold(name, value).encode("ascii")
+
+
+_POLICY = _Policy(linesep="\r\n", cte_type="7bit")
 
 
 class _Server(smtplib.SMTP):
@@ -169,5 +187,6 @@ def _judge(code: int, said: bytes | str, password: str, what: str) -> Sent:
     """Return what a refusal means. A sign-in's refusal is not repeated, since it may repeat what was sent."""
     text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
     shown = "" if what == "the sign-in" else f": {without(password, text)}"
-    is_final = 500 <= code < 600 and what in ("the sender", "the receiver", "the message")
+    is_about_the_mail = what in ("the sender", "the receiver", "the message") and code not in _SIGN_IN
+    is_final = 500 <= code < 600 and is_about_the_mail
     return Sent(False, is_final, code, f"{code}, {what} was refused{shown}"[:500])

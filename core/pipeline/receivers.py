@@ -33,17 +33,19 @@ class Receiver:
     failures: int = 0
     is_slow: bool = False
     paused_until: datetime | None = None
+    spared_until: datetime | None = None
     in_flight: int = 0
 
     def room(self, now: datetime) -> int:
         """Return how many more messages may go to it now."""
-        if self.paused_until is not None and now < self.paused_until:
+        if any(until is not None and now < until for until in (self.paused_until, self.spared_until)):
             return 0
         return max((1 if self.failures or self.is_slow else SIDE_BY_SIDE) - self.in_flight, 0)
 
     def spare(self, seconds: float, now: datetime) -> None:
-        """Send it nothing for so long, since it asked for that."""
-        self.paused_until = now + timedelta(seconds=seconds)
+        """Send it nothing for so long, since it asked for that; what was on its way meanwhile does not change it."""
+        until = now + timedelta(seconds=seconds)
+        self.spared_until = until if self.spared_until is None else max(until, self.spared_until)
 
     def note(self, is_ok: bool, took_s: float, now: datetime) -> None:
         """Count an attempt that ended."""

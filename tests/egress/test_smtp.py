@@ -6,13 +6,18 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from email import message_from_bytes
+from email.header import decode_header
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from core.egress import smtp
+from core.egress import smtp, wording
 from core.egress.sent import Outgoing, Sent
+from core.egress.smtp import compose
 from core.host.channel_sections import SmtpSchema
 from tests.egress.receivers import Certificates, MailServer, mail_server, make_certificates
 from tests.pipeline.kit import START
@@ -102,6 +107,29 @@ def test_for_now_is_tried_again_and_for_good_is_final(
     assert (sent.is_ok, sent.is_final, sent.status) == (False, is_final, int(answer[:3]))
     assert answer[4:] in sent.reason and server.got == []
     assert send(server, certificates).is_ok
+
+
+@pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
+@pytest.mark.parametrize("answer", ["530 5.7.0 Authentication required", "538 5.7.11 Encryption required"])
+def test_a_server_that_wants_a_sign_in_first_is_tried_again(
+    server: MailServer, certificates: Certificates, command: str, answer: str
+) -> None:
+    server.answers[command] = [answer]
+    sent = send(server, certificates)
+    assert (sent.is_ok, sent.is_final, sent.status) == (False, False, int(answer[:3]))
+    assert answer[4:] in sent.reason
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text("投诉报价逾期，。（） ab1-=?_é😀", min_size=1, max_size=130))
+def test_a_subject_of_any_length_is_folded_and_reads_back_the_same(text: str) -> None:
+    subject = wording.cut(wording.plain(text).strip(), 400) or "-"
+    mail = compose(message(subject), {"sender": "bot@factory.example", "sender_name": "", "reply_to": None})
+    raw = mail.as_bytes()
+    assert raw.isascii() and max(map(len, raw.partition(b"\r\n\r\n")[0].split(b"\r\n"))) <= 78
+    parts = decode_header(message_from_bytes(raw)["Subject"])
+    assert "".join(part.decode(charset or "ascii") if isinstance(part, bytes) else part
+                   for part, charset in parts) == subject  # fmt: skip
 
 
 def test_a_certificate_nobody_trusts_is_refused_and_tried_again(server: MailServer) -> None:

@@ -343,6 +343,15 @@ def test_a_receiver_that_keeps_failing_is_spared_for_a_while(outward: Outward, r
     assert len(receiver.got) == tried + 1
 
 
+def test_who_asked_to_be_spared_is_spared_whatever_was_on_its_way_meanwhile() -> None:
+    known = Receiver()
+    known.spare(60, START)
+    known.note(True, 0.1, START)  # sent beside the one that was too many
+    known.spare(10, START)
+    assert known.room(START + timedelta(seconds=59)) == 0
+    assert known.room(START + timedelta(seconds=60)) > 0
+
+
 def test_a_healthy_receiver_gets_several_at_once_and_a_failing_one_gets_one() -> None:
     known = Receiver()
     assert known.room(START) == 8
