@@ -52,7 +52,7 @@ from core.model.records import (
 from core.model.span_field import SpanField
 from core.model.spans import Span, parse_span
 from core.model.who_field import Who, WhoList
-from core.pipeline.commands import Command, Desk, current_desk
+from core.pipeline.commands import Command, Desk, MessageState, current_desk
 from core.pipeline.links import LinkClaims, open_link, use_link
 from core.store.columns import InstantColumn, JsonColumn
 from core.web.auth import actor, allowed_units, require
@@ -151,6 +151,7 @@ __all__ = [
     "LinkUsed",
     "Log",
     "MarketPrice",
+    "MessageState",
     "NotAllowed",
     "NotFound",
     "Notify",

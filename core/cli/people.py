@@ -80,10 +80,12 @@ def show(session: Session, who: str, on: datetime | None, as_json: bool) -> None
 @UNIT
 @ON
 @click.option("--exclude", multiple=True, help="Somebody who may not be asked, such as who made the request.")
+@click.option("--language", type=click.Choice(["zh", "en"]), default="en", show_default=True)
 @click.pass_obj
 def resolve(
-    session: Session, who: str, unit: str | None, on: datetime | None, exclude: tuple[str, ...], as_json: bool
-) -> None:
+    session: Session, who: str, unit: str | None, on: datetime | None, exclude: tuple[str, ...], language: str,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Say who is asked for a role, a person, or `manager_of:` a person, and how that was found.
 
     Exit code 1 when nobody is left to ask.
@@ -100,8 +102,9 @@ def resolve(
     if as_json:
         print_json({"on": day, **found.as_json()})
     else:
-        click.echo(safe(f"{found.person}" if found.person else f"Nobody: {found.reason}"))
-        for step in found.path:
+        nobody = f"无人：{found.reason_zh}" if language == "zh" else f"Nobody: {found.reason}"
+        click.echo(safe(f"{found.person}" if found.person else nobody))
+        for step in found.path_zh if language == "zh" else found.path:
             click.echo(safe(f"  {step}"))
     if found.person is None:
         raise click.exceptions.Exit(1)

@@ -91,6 +91,10 @@ class OutboxStatus(StrEnum):
     SUPPRESSED = "suppressed"  # a replay whose outward effects are off, or a destination that is not configured
 
 
+NO_LONGER_TRUE = "no longer true: "
+"""How the reason begins of a message that was suppressed since things had changed before it was sent."""
+
+
 class TimerStatus(StrEnum):
     """Where a timer stands."""
 

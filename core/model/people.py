@@ -53,6 +53,7 @@ class Resolution:
     reason: str | None = None  # why nobody, when `person` is None
     path_zh: tuple[str, ...] = ()  # the same steps in Chinese
     reason_zh: str | None = None
+    asked_zh: str = ""  # `asked` as people say it in Chinese
 
     def steps(self) -> list[dict[str, str]]:
         """Return the path in both languages, as a plugin keeps it with what it decided: `{"zh": …, "en": …}` a step."""
@@ -62,11 +63,13 @@ class Resolution:
         """Return it as a decision stores it among its inputs; without contact data."""
         return {
             "asked": self.asked,
+            "asked_zh": self.asked_zh,
             "person": self.person.slug if self.person else None,
             "name": self.person.name if self.person else None,
             "path": list(self.path),
             "path_zh": list(self.path_zh),
             "reason": self.reason,
+            "reason_zh": self.reason_zh,
         }
 
 

@@ -68,6 +68,11 @@ class Directory:
         """Name a role with the unit it is asked in, `bu_manager@new_energy`; one of the company has none."""
         return role if self.roles[role].of_company else f"{role}@{unit}"
 
+    def titled(self, role: str, unit: str) -> str:
+        """Name a role by its Chinese title with the unit it is asked in: 事业部经理（bu_manager@new_energy）."""
+        title, where = self.roles[role].title("zh"), self.where(role, unit)
+        return where if title == role else f"{title}（{where}）"
+
     def resolve(self, who: str, unit: str, day: date, exclude: Collection[str]) -> Resolution:
         """Find who is asked; see `People.resolve`."""
         search = Search(
@@ -76,17 +81,18 @@ class Directory:
         is_manager = who.startswith(MANAGER_OF)
         entry = self.known.get(who.removeprefix(MANAGER_OF))
         if who in self.roles:
-            asked = f"role:{self.where(who, unit)}"
+            asked, asked_zh = f"role:{self.where(who, unit)}", self.titled(who, unit)
             found = search.role(who)
         elif entry is None:
             return self._unknown(who)
         else:
             slug = entry.person.slug
             asked = f"{MANAGER_OF if is_manager else 'person:'}{slug}"
+            asked_zh = f"{entry.person} 的上级" if is_manager else str(entry.person)
             found = search.manager_of(slug) if is_manager else search.someone(slug)
         reason = None if found else f"nobody is left to ask for {asked} on {day}"
-        reason_zh = None if found else f"{day} 找不到可以询问的人：{asked}"
-        return Resolution(found, asked, tuple(search.path), reason, tuple(search.path_zh), reason_zh)
+        reason_zh = None if found else f"{day} 找不到可以询问的人：{asked_zh}"
+        return Resolution(found, asked, tuple(search.path), reason, tuple(search.path_zh), reason_zh, asked_zh)
 
     def _unknown(self, who: str) -> Resolution:
         name = who.removeprefix(MANAGER_OF)
@@ -95,7 +101,7 @@ class Directory:
         reason = f'there is no {"" if is_manager else "role, "}person or CRM id "{name}".{near}'
         noun = "员工或 CRM 编号" if is_manager else "角色、员工或 CRM 编号"
         reason_zh = f"没有名为“{name}”的{noun}。"
-        return Resolution(None, who, (reason,), reason, (reason_zh,), reason_zh)
+        return Resolution(None, who, (reason,), reason, (reason_zh,), reason_zh, f"“{who}”")
 
 
 class _View:

@@ -128,9 +128,8 @@ class Search:
         self.path_zh.append(zh)
 
     def _role_zh(self, role: str) -> str:
-        where = self._directory.where(role, self._unit)
-        title = self._directory.roles[role].title("zh")
-        return f" {where} " if title == role else f"{title}（{where}）"
+        titled = self._directory.titled(role, self._unit)
+        return f" {titled} " if titled.isascii() else titled
 
     def _obstacle(self, entry: Entry, deputies: Collection[str]) -> tuple[str, str]:
         """Say in English and in Chinese why somebody is not there, and who stands in."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,7 @@ from core.host.settings import Configuration, PluginSetting
 from core.model.calendar import Calendar
 from core.model.effects import Decide, EmitEvent, is_own_type, message_id
 from core.model.errors import EffectRefused
-from core.model.outcomes import OutboxStatus
+from core.model.outcomes import NO_LONGER_TRUE, OutboxStatus
 from core.model.people import People
 from core.model.schemas import canonical_json
 from core.store import audit, tables
@@ -109,6 +109,20 @@ class Command:
             )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageState:
+    """What became of a message to a person: `available`, `retryable`, `sent`, `discarded` or `suppressed`, and why.
+
+    `was_dropped` says that it was true no longer when it was to be sent.
+    """
+
+    status: str
+    channel: str
+    reason: str | None
+    sent_at: datetime | None
+    was_dropped: bool
+
+
 Settings = Mapping[tuple[str, str], PluginSetting]
 """Plugins' settings by (unit, plugin)."""
 
@@ -138,6 +152,29 @@ class Desk:
         """Return the directory as it stands now, seen from a unit."""
         configuration = self._configuration()
         return configuration.directory.at(self.clock.now(), unit, configuration.calendar_of(unit).zone)
+
+    def messages(
+        self, asked: Iterable[tuple[str, str]], *, plugin: str, unit: str
+    ) -> dict[tuple[str, str], MessageState]:
+        """Return what became of messages that a plugin asked for, by the event and the key of the effect.
+
+        A key is `notify:` and the key that the plugin gave its `Notify`. What is not there was never asked for, or is
+        kept no longer.
+        """
+        wanted = {message_id(event, f"{plugin}@{unit}", key, 0): (event, key) for event, key in asked}
+        if not wanted:
+            return {}
+        box = tables.outbox.c
+        columns = (box.id, box.status, box.target, box.reason, box.sent_at)
+        with self.database.read() as connection:
+            rows = connection.execute(sa.select(*columns).where(box.id.in_(sorted(wanted)))).all()
+        return {
+            wanted[row.id]: MessageState(
+                status=row.status, channel=row.target, reason=row.reason, sent_at=row.sent_at,
+                was_dropped=row.status == OutboxStatus.SUPPRESSED and (row.reason or "").startswith(NO_LONGER_TRUE),
+            )
+            for row in rows
+        }  # fmt: skip
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Session]:

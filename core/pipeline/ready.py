@@ -8,6 +8,7 @@ from typing import Any
 
 from core.egress.sent import Outgoing
 from core.model.errors import LinkExpired, LinkUsed
+from core.model.outcomes import NO_LONGER_TRUE
 from core.pipeline.links import stand_in, token_of
 from core.pipeline.standing import no_longer
 from core.store.database import Database
@@ -37,10 +38,10 @@ def make_ready(database: Database, row: Any, now: datetime) -> Outgoing:
         with database.read() as connection:
             reason = no_longer(connection, row.still_true, row.plugin) if row.still_true else None
             if reason:
-                raise Withheld(f"no longer true: {reason}")
+                raise Withheld(f"{NO_LONGER_TRUE}{reason}")
             if link:
                 try:
                     body = body.replace(stand_in(link), token_of(connection, link, row.id, now))
                 except (LinkExpired, LinkUsed) as error:
-                    raise Withheld(f"no longer true: {error.message}") from None
+                    raise Withheld(f"{NO_LONGER_TRUE}{error.message}") from None
     return Outgoing(row.id, body, row.created_at, data.get("address", {}))

@@ -104,10 +104,13 @@ class Resolution(ma.Schema):
     """Who is asked in the end, with every step."""
 
     asked = fields.String()
+    asked_zh = fields.String(metadata={"description": "The same in Chinese."})
     person = _text(metadata={"description": "The slug; null when nobody is left to ask."})
     name = _text()
     path = fields.List(fields.String())
+    path_zh = fields.List(fields.String(), metadata={"description": "The same steps in Chinese."})
     reason = _text(metadata={"description": "Why nobody."})
+    reason_zh = _text(metadata={"description": "The same in Chinese."})
     on = fields.Date()
 
 

@@ -97,7 +97,7 @@ def explain(name: str, language: str, as_json_text: bool) -> None:
         if as_json_text:
             print_json({"items": [as_json(row, rules[row.rule], desk, now, explained=True) for row in rows]})
             return
-        told = [lines_of(row, rules[row.rule], desk.calendar(row.unit), now, language) for row in rows]
+        told = [lines_of(row, rules[row.rule], desk, now, language) for row in rows]
     click.echo("\n\n".join("\n".join([lines[0], *(f"  {line}" for line in lines[1:])]) for lines in told))
 
 

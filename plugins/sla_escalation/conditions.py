@@ -27,6 +27,7 @@ class Check:
     at_most: Decimal | None = None
     known: bool | None = None
     later_than: str | None = None  # the name of another fact that is an instant
+    not_later_than: str | None = None  # the same
 
     def __str__(self) -> str:
         """Return the test in English, without the fact's value."""
@@ -41,12 +42,13 @@ class Check:
         said.append(("<=", f"{self.at_most:f}") if self.at_most is not None else None)
         said.append((words[2 if self.known else 3], "") if self.known is not None else None)
         said.append((words[4], self.later_than) if self.later_than is not None else None)
+        said.append((words[5], self.not_later_than) if self.not_later_than is not None else None)
         return also.join(f"{self.fact} {item[0]} {item[1]}".rstrip() for item in said if item is not None)
 
 
 _WORDS = {
-    "zh": (("属于", "不属于", "已知", "未知", "晚于"), " 且 "),
-    "en": (("in", "not in", "known", "not known", "later than"), " and "),
+    "zh": (("属于", "不属于", "已知", "未知", "晚于", "不晚于"), " 且 "),
+    "en": (("in", "not in", "known", "not known", "later than", "not later than"), " and "),
 }
 
 Condition = tuple[Check, ...]
@@ -65,7 +67,7 @@ def failing(condition: Condition, facts: Facts) -> Check | None:
 
 def names(condition: Condition) -> set[str]:
     """Return the facts that a condition looks at."""
-    return {test.fact for test in condition} | {test.later_than for test in condition if test.later_than}
+    return {name for test in condition for name in (test.fact, test.later_than, test.not_later_than) if name}
 
 
 def passes(test: Check, facts: Facts) -> bool:
@@ -83,9 +85,11 @@ def passes(test: Check, facts: Facts) -> bool:
             return False
         if test.at_most is not None and number > test.at_most:
             return False
-    if test.later_than is not None:
-        this, other = instant(value), instant(facts.get(test.later_than))
-        return this is not None and other is not None and this > other
+    for other, is_later in ((test.later_than, True), (test.not_later_than, False)):
+        if other is not None:
+            this, that = instant(value), instant(facts.get(other))
+            if this is None or that is None or (this > that) is not is_later:
+                return False
     return True
 
 

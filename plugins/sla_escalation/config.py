@@ -224,7 +224,7 @@ def _merged(below: Any, above: Any) -> Any:
 def _faults(kind: str, condition: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with the facts of a condition on this kind of record."""
     for fact, test in condition.items():
-        for name in [fact, *([test["later_than"]] if "later_than" in test else [])]:
+        for name in [fact, *(test[key] for key in ("later_than", "not_later_than") if key in test)]:
             fault = _unknown(kind, name)
             if fault:
                 yield fault

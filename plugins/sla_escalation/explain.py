@@ -6,18 +6,20 @@ Everything is made from the clock's own row, the rule it keeps, the calendar and
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from core.api import Calendar, parse_span
+from core.api import Calendar
 
+from .conditions import names
+from .explain_told import next_lines, told_lines
 from .models import ClockRow
 from .reckoning import time_between
 from .rounds import Stretch, stretch_of
 from .rules import OPEN, Standing, judge
+from .seen import Line, Seen
 from .settings import Rule, Trigger
-from .telling import Told, told_of
-from .words import STATES, STEPS, length, local
+from .telling import told_of
+from .words import STATES, length, local
 
 LISTED_DAYS = 40
 """Of a longer stretch the days are not listed one by one; the sum says it all the same."""
@@ -28,19 +30,6 @@ _KINDS = {
     "make_up": ("调休上班", "make-up working day"),
     "company": ("公司日历", "company day"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of an explanation: what it is about, and the text in both languages."""
-
-    about: str
-    zh: str
-    en: str
-
-    def as_json(self) -> dict[str, str]:
-        """Return the line as the API shows it."""
-        return {"about": self.about, "zh": self.zh, "en": self.en}
 
 
 def standing_of(row: ClockRow, rule: Rule, calendar: Calendar, now: datetime) -> Standing:
@@ -57,14 +46,16 @@ def state_now(row: ClockRow, standing: Standing) -> str:
     return standing.state
 
 
-def explain(row: ClockRow, rule: Rule, calendar: Calendar, now: datetime) -> list[Line]:
-    """Return the lines by which a clock explains where it stands at `now`."""
+def explain(row: ClockRow, rule: Rule, seen: Seen) -> list[Line]:
+    """Return the lines by which a clock explains where it stands at the time of asking."""
+    calendar, now = seen.calendar, seen.now
     standing = standing_of(row, rule, calendar, now)
     return [
         *_head(row, rule, standing, calendar),
         *_rule(row, rule, calendar),
         *_stretches(row, rule, calendar, now),
-        *_told(row, calendar),
+        *told_lines(row, seen),
+        *next_lines(row, rule, standing, seen),
         *_end(row, rule, calendar),
     ]
 
@@ -72,8 +63,12 @@ def explain(row: ClockRow, rule: Rule, calendar: Calendar, now: datetime) -> lis
 def _head(row: ClockRow, rule: Rule, standing: Standing, calendar: Calendar) -> Iterator[Line]:
     title, (zh, en) = rule.clock.title, STATES[state_now(row, standing)]
     number = (f"（第 {row.round} 轮）", f" (round {row.round})") if row.round > 1 else ("", "")
-    where = f"{row.record_id} @ {row.unit}"
-    yield Line("clock", f"{title.zh}{number[0]}，{where}：{zh}", f"{title.en}{number[1]}, {where}: {en}")
+    where, zone = f"{row.record_id} @ {row.unit}", calendar.zone
+    yield Line(
+        "clock",
+        f"{title.zh}{number[0]}，{where}：{zh}（时间均为 {zone}）",
+        f"{title.en}{number[1]}, {where}: {en} (times of {zone})",
+    )
     assert rule.policy.target is not None
     working = rule.policy.target.working
     counted = _both(standing.elapsed, working=working)
@@ -101,16 +96,28 @@ def _head(row: ClockRow, rule: Rule, standing: Standing, calendar: Calendar) -> 
             f"已计 {counted[0]}，共 {target[0]}{over[0]}{when[0]}",
             f"{counted[1]} of {target[1]} counted{over[1]}{when[1]}",
         )
+    if working and row.state in OPEN and standing.due is not None:
+        on = calendar.local(standing.due).date()
+        if calendar.day(on).provisional:
+            yield Line(
+                "due",
+                f"{on.year} 年的节假日和调休尚未公布，公布后到期时间可能变化",
+                f"the holidays and make-up days of {on.year} are not published yet; the due moment may change",
+            )
 
 
 def _rule(row: ClockRow, rule: Rule, calendar: Calendar) -> Iterator[Line]:
     policy = rule.policy
     assert policy.target is not None
-    why = ", ".join(f"{name} = {value}" for name, value in row.facts.items()) or None
-    because = (f"，因为 {why}", f", because {why}") if why and policy.when else ("，无条件", ", for all others")
+    looked_at = names(policy.when)
+    why = ", ".join(f"{name} = {value}" for name, value in row.facts.items() if name in looked_at)
+    because = (f"，因为 {why}", f", because {why}") if why else ("", "")
+    if not policy.when:
+        because = ("，适用于其余所有", ", for all others") if row.missed else ("，无条件", ", for all")
     span = (policy.target.text("zh"), policy.target.text("en"))
     if policy.before:
-        span = (f"{policy.before} 之前 {span[0]}", f"{span[1]} before {policy.before}")
+        at = local(row.anchor_at, calendar) if row.anchor_at is not None else ""
+        span = (f"{policy.before} {at} 之前 {span[0]}", f"{span[1]} before {policy.before} {at}".rstrip())
     kind = (f"（按日历 {calendar.slug} 的工作时间）", f" (working time of {calendar.slug})")
     clock = kind if policy.target.working else ("（自然时间）", " (elapsed time)")
     yield Line(
@@ -118,8 +125,9 @@ def _rule(row: ClockRow, rule: Rule, calendar: Calendar) -> Iterator[Line]:
         f"政策 {policy.name}：{span[0]}{clock[0]}{because[0]}",
         f"policy {policy.name}: {span[1]}{clock[1]}{because[1]}",
     )
-    for text in row.missed:
-        yield Line("not", f"未采用 {text}", f"not taken: {text}")
+    for item in row.missed:
+        text = {"zh": item, "en": item} if isinstance(item, str) else item  # a row of old code
+        yield Line("not", f"未采用 {text['zh']}", f"not taken: {text['en']}")
     at = local(row.started_at, calendar)
     yield Line("start", f"起算 {at}，事件 {row.started_by}", f"started {at} by {row.started_by}")
 
@@ -165,61 +173,22 @@ def _days(stretch: Stretch, end: datetime, calendar: Calendar) -> Iterator[Line]
         counted = time_between(begins, ends, working=True, calendar=calendar)
         kind = _KINDS.get(day.kind)
         name = (f"，{kind[0]} {day.name}".rstrip(), f", {kind[1]} {day.name}".rstrip()) if kind else ("", "")
+        hours = [f"{start}-{end}" for start, end in day.shifts]
+        shifts = (f"（{'、'.join(hours)}）", f" ({', '.join(hours)})") if hours else ("", "")
         sure = ("（日历待公布）", " (calendar not published yet)") if day.provisional else ("", "")
         if counted > timedelta(0) or (kind is not None and begins < ends):
             said = _both(counted, working=True)
             yield Line(
                 "day",
-                f"  {on} 计 {said[0]}{name[0]}{sure[0]}",
-                f"  {on} {said[1]}{name[1]}{sure[1]}",
+                f"  {on} 计 {said[0]}{shifts[0]}{name[0]}{sure[0]}",
+                f"  {on} {said[1]}{shifts[1]}{name[1]}{sure[1]}",
             )
         on = following
-
-
-PROMPT = timedelta(minutes=1)
-"""How soon after a moment people are told of it as a rule; what comes later is said with its time."""
-
-
-def _told(row: ClockRow, calendar: Calendar) -> Iterator[Line]:
-    steps = {"warn": "warned", "breach": "breached", "level": "escalated"}
-    for stored in row.told:
-        item = told_of(stored)
-        zh, en = STEPS[steps[item.kind]]
-        due_at, told_at = datetime.fromisoformat(item.due), datetime.fromisoformat(item.at)
-        due, at = local(due_at, calendar), local(told_at, calendar)
-        to = ", ".join(item.to)
-        name = _name(item)
-        whom = (f"，已通知 {to}", f", told {to}") if to else ("，此条未发通知", ", nobody was told of it by itself")
-        is_late = item.late or told_at - due_at > PROMPT
-        late = (f"，于 {at} 补发", f", told late at {at}") if is_late and to else ("", "")
-        back = ("，后撤回", ", withdrawn later") if item.withdrawn else ("", "")
-        way = (
-            f"（{'；'.join(item.path_zh or item.path)}）" if item.path else "",
-            f" ({'; '.join(item.path)})" if item.path else "",
-        )
-        if row.ended_at is not None and due_at > row.ended_at and not item.withdrawn:
-            back = ("，当时尚不知已结束", ", when it was not known yet that it had ended")
-        yield Line(
-            "told",
-            f"{due} {zh}{name[0]}{whom[0]}{late[0]}{back[0]}{way[0]}",
-            f"{due} {en}{name[1]}{whom[1]}{late[1]}{back[1]}{way[1]}",
-        )
 
 
 def _both(span: timedelta, *, working: bool = False) -> tuple[str, str]:
     """Write a length of time in Chinese and in English."""
     return length(span, "zh", working=working, exact=True), length(span, "en", working=working, exact=True)
-
-
-def _name(item: Told) -> tuple[str, str]:
-    """Name a moment: a warning's share or span, how long after the breach a level is; the breach needs no name."""
-    if item.kind == "breach":
-        return "", ""
-    if item.name.endswith("%"):
-        return f" {item.name}", f" {item.name}"
-    span, (before, after) = parse_span(item.name), (("到期前", "超时后"), ("before it is due", "after the breach"))
-    which = 0 if item.kind == "warn" else 1
-    return f"（{before[which]} {span.text('zh')}）", f" {span.text('en')} {after[which]}"
 
 
 def _end(row: ClockRow, rule: Rule, calendar: Calendar) -> Iterator[Line]:
@@ -235,7 +204,7 @@ def _end(row: ClockRow, rule: Rule, calendar: Calendar) -> Iterator[Line]:
     by = row.reason or row.ended_by or ""
     zh, en = STATES[row.state]
     yield Line("end", f"{at} {zh}：{by}", f"{at} {en}: {by}")
-    wrong = [item for item in map(told_of, row.told) if item.withdrawn and item.kind == "breach"]
+    wrong = [item for item in map(told_of, row.told) if item.withdrawn and item.kind == "breach" and item.to]
     if wrong and row.state == "met":
         told = local(datetime.fromisoformat(wrong[0].at), calendar)
         known = local(row.learned_at, calendar) if row.learned_at else ""

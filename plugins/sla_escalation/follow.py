@@ -15,7 +15,7 @@ from .keeping import Keeper, chosen_by
 from .models import ClockRow, KeptRule, Watch
 from .rounds import Round
 from .rules import FINAL, OPEN
-from .settings import Config, Rule, rule_of
+from .settings import Config, InBoth, Rule, rule_of
 from .signals import Signal, folded
 
 NO_POLICY = "没有政策适用 no policy applies any more"
@@ -158,7 +158,7 @@ def _follow_clock(
             keeper.end(row, kept_rule(row, ctx), "cancelled", NO_START)
 
 
-def _rule(round_: Round, clock: str, row: ClockRow | None, keeper: Keeper) -> tuple[Rule | None, tuple[str, ...]]:
+def _rule(round_: Round, clock: str, row: ClockRow | None, keeper: Keeper) -> tuple[Rule | None, tuple[InBoth, ...]]:
     """Choose the policy of a round: the one it runs by, unless the facts that chose it are others now."""
     config = keeper.ctx.config
     facts = chosen_by(config.chosen_by.get(clock, frozenset()), round_.facts)

@@ -9,16 +9,29 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from core.api import CancelTimer, Context, Decide, Effect, EmitEvent, Event, Reason, StartTimer, parse_span
+from core.api import CancelTimer, Context, Decide, Effect, EmitEvent, Event, Notify, Reason, StartTimer, parse_span
 
 from .conditions import instant
 from .models import ClockRow, KeptRule
 from .reckoning import Moment
 from .rounds import Round
 from .rules import FINAL, OPEN, Standing, stand
-from .settings import Config, Rule
-from .telling import Told, audience, has_breach, key_of, next_moment, notices, to_tell, told_of, told_rows, withdraw
-from .words import STEPS, length, local
+from .settings import Config, InBoth, Rule
+from .telling import (
+    Told,
+    Why,
+    audience,
+    has_breach,
+    key_of,
+    message_key,
+    next_moment,
+    notices,
+    to_tell,
+    told_of,
+    told_rows,
+    withdraw,
+)
+from .words import STEPS, both, length, local
 
 HISTORY = "已过去太久，只记录不通知 too long ago to tell anybody: recorded only"
 LATE_NEWS = "超时通知发出时尚不知道回复 the breach was announced before this was known"
@@ -42,7 +55,7 @@ class Keeper:
     written: list[tuple[str, str, str]] = field(default_factory=list)  # id, clock and state of each row written
 
     def keep(
-        self, round_: Round, rule: Rule, missed: Sequence[str], row: ClockRow | None, before: ClockRow | None
+        self, round_: Round, rule: Rule, missed: Sequence[InBoth], row: ClockRow | None, before: ClockRow | None
     ) -> None:
         """Bring the row of a round up to date; `before` is the row it had in the unit it came from."""
         known = row or before
@@ -91,7 +104,7 @@ class Keeper:
         self.written.append((values["id"], values["clock"], values["state"]))
 
     def _values(
-        self, round_: Round, rule: Rule, missed: Sequence[str], standing: Standing, row: ClockRow | None
+        self, round_: Round, rule: Rule, missed: Sequence[InBoth], standing: Standing, row: ClockRow | None
     ) -> dict[str, Any]:
         event, end = self.event, round_.end
         policy_facts = self.ctx.config.chosen_by.get(rule.clock.name, frozenset())
@@ -158,18 +171,30 @@ class Keeper:
         people = audience([] if is_history else wanted, self.event, self.ctx)
         # A timer that fires late brings all clocks of the record up to date, whichever of them it was for.
         late = self.event.late and self.fired is not None and last.at < self.ctx.now
-        new = [
-            Told(
+        told_by = tuple(f"{Notify.name}:{message_key(values, step, who)}" for who in people.asked)
+
+        def entry(moment: Moment) -> Told:
+            is_told, ways = moment in told_now, people.ways() if moment is last else ()
+            why: Why = ""
+            if is_history:
+                why = "history"
+            elif not is_told:
+                why = "passed"
+            elif not people.calls:
+                why = "nobody" if wanted else "unnamed"
+            elif moment is not last:
+                why = "joined"
+            return Told(
                 key=key_of(rule.policy.name, moment), kind=moment.kind, name=moment.name,
                 due=moment.at.isoformat(), at=self.ctx.now.isoformat(),
-                to=people.names() if moment in told_now else (),
-                path=people.paths() if moment is last else (),
-                path_zh=people.paths_zh() if moment is last else (), late=late,
-            )
-            for moment in come
-        ]  # fmt: skip
+                to=people.names() if is_told else (), people=people.people() if is_told else (),
+                path=tuple(way.path() for way in ways), path_zh=tuple(way.path_zh() for way in ways),
+                late=late, why=why, event=self.event.id, unit=self.ctx.unit.slug,
+                messages=told_by if moment is last else (),
+            )  # fmt: skip
+
         self._decide(
-            step, rule, values, standing, people=people.found, nobody=people.nobody, come=come, late=late,
+            step, rule, values, standing, people=people.found, nobody=people.near_misses(), come=come, late=late,
             extra=(Reason(HISTORY),) if is_history else (),
         )  # fmt: skip
         working = rule.policy.target is not None and rule.policy.target.working
@@ -185,7 +210,7 @@ class Keeper:
         }
         self.effects += notices(step, people, rule, values, more)
         self._emit(step, values, {"level": last.name, "to": list(people.names()), "late": late})
-        return [*told, *new]
+        return [*told, *map(entry, come)]
 
     def _withdrawn(self, rule: Rule, values: dict[str, Any], withdrawn: Sequence[Told]) -> None:
         """Tell those who were told of a breach that there is none: what was learned late moved it, or met it."""
@@ -230,12 +255,12 @@ class Keeper:
 
     def _decide(
         self, step: str, rule: Rule, values: Mapping[str, Any], standing: Standing | None, *,
-        missed: Sequence[str] = (), row: ClockRow | None = None, kept: Sequence[Told] = (),
+        missed: Sequence[InBoth] = (), row: ClockRow | None = None, kept: Sequence[Told] = (),
         people: Sequence[Any] = (), nobody: Sequence[str] = (), come: Sequence[Moment] = (), late: bool = False,
         extra: Sequence[Reason] = (),
     ) -> None:  # fmt: skip
         clock, policy = rule.clock, rule.policy
-        announced = min((item.at for item in told_rows(row) if item.kind == "breach"), default=None)
+        announced = min((item.at for item in told_rows(row) if item.kind == "breach" and item.to), default=None)
         reasons = [*extra, *_reasons(step, values, late=late, recompute=self.recompute)]
         if step == "met" and announced is not None:
             reasons.append(Reason(f"{LATE_NEWS} ({announced})"))
@@ -263,7 +288,7 @@ class Keeper:
                 rule=policy.name,
                 reasons=tuple(reasons),
                 inputs=inputs,
-                near_misses=(*(missed if step in ("started", "retargeted", "taken_over") else ()), *nobody),
+                near_misses=(*(map(both, missed) if step in ("started", "retargeted", "taken_over") else ()), *nobody),
             )
         )
         if step in ("met", "missed"):

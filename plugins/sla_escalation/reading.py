@@ -13,12 +13,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core.api import Calendar, Desk, InvalidRequest, NotFound
+from core.api import Desk, InvalidRequest, NotFound
 
+from .commands import PLUGIN
 from .explain import explain, standing_of, state_now
 from .models import ClockRow, KeptRule
 from .rules import OPEN
+from .seen import Seen
 from .settings import Rule, rule_of
+from .telling import told_of
 
 Units = frozenset[str] | None
 GOAL = 95
@@ -119,13 +122,28 @@ def as_json(row: ClockRow, rule: Rule, desk: Desk, now: datetime, *, explained: 
     if explained:
         told["segments"] = row.segments
         told["facts"] = row.facts
-        told["explanation"] = [line.as_json() for line in explain(row, rule, calendar, now)]
+        told["explanation"] = [line.as_json() for line in explain(row, rule, seen_by(desk, row, now))]
     return told
 
 
-def lines_of(row: ClockRow, rule: Rule, calendar: Calendar, now: datetime, language: str) -> list[str]:
+def seen_by(desk: Desk, row: ClockRow, now: datetime) -> Seen:
+    """Return what a clock's explanation looks at beside the clock."""
+    setting = desk.settings.get((row.unit, PLUGIN))
+    told = [told_of(item) for item in row.told]
+    by_unit: dict[str, list[tuple[str, str]]] = {}
+    for item in told:
+        by_unit.setdefault(item.unit, []).extend((item.event, key) for key in item.messages)
+    return Seen(
+        calendar=desk.calendar(row.unit), now=now, title=desk.people(row.unit).title,
+        is_on=setting is not None and setting.enabled,
+        messages={place: state for unit, places in by_unit.items()
+                  for place, state in desk.messages(places, plugin=PLUGIN, unit=unit).items()},
+    )  # fmt: skip
+
+
+def lines_of(row: ClockRow, rule: Rule, desk: Desk, now: datetime, language: str) -> list[str]:
     """Return a clock's explanation as plain lines in one language."""
-    return [getattr(line, language) for line in explain(row, rule, calendar, now)]
+    return [getattr(line, language) for line in explain(row, rule, seen_by(desk, row, now))]
 
 
 def summary(

@@ -64,6 +64,7 @@ class Round:
 class _Run:
     number: int
     start: Mark
+    since: datetime  # when it started, or went on again
     stretches: list[Stretch] = field(default_factory=list)
 
 
@@ -82,7 +83,7 @@ class Fold:
     def copy(self) -> Fold:
         """Return one that goes on from here and leaves this one as it is."""
         run = self.run
-        going_on = None if run is None else _Run(run.number, run.start, list(run.stretches))
+        going_on = None if run is None else _Run(run.number, run.start, run.since, list(run.stretches))
         return Fold(self.clock, dict(self.facts), list(self.done), going_on, self.early, self.taken)
 
     def take(self, signal: Signal) -> None:
@@ -96,7 +97,7 @@ class Fold:
             return
         ending = self._ending(signal, changed)
         if ending is not None:
-            self._end(signal, *ending)
+            self._end(signal, changed, *ending)
         else:
             self._pause_or_go_on(signal)
 
@@ -104,9 +105,10 @@ class Fold:
         if not self.done:
             trigger = _fired(self.clock.start, signal, changed, self.facts)
             if trigger is not None:
-                self._open(signal, trigger)
+                self._open(signal, changed, trigger)
                 if self.early is not None and holds(self.early[1].when, self.facts):
-                    self._end(*self.early)
+                    early, trigger_of, ended_as = self.early
+                    self._end(early, set(), trigger_of, ended_as)
             else:
                 ending = self._ending(signal, changed)
                 self.early = self.early if ending is None else (signal, *ending)
@@ -117,12 +119,12 @@ class Fold:
         if self.clock.restart_as == CONTINUE and self.done[-1].ended_as == "stop":
             self._go_on_again(signal)
         else:
-            self._open(signal, trigger)
+            self._open(signal, changed, trigger)
 
-    def _open(self, signal: Signal, trigger: Trigger) -> None:
-        mark = _mark(signal, trigger, self.facts)
+    def _open(self, signal: Signal, changed: set[str], trigger: Trigger) -> None:
+        mark = _mark(signal, trigger, self.facts, changed)
         counts, why = self._counting()
-        self.run = _Run(len(self.done) + 1, mark, [Stretch(mark.at, None, counts, why)])
+        self.run = _Run(len(self.done) + 1, mark, mark.at, [Stretch(mark.at, None, counts, why)])
 
     def _go_on_again(self, signal: Signal) -> None:
         last = self.done.pop()
@@ -130,7 +132,8 @@ class Fold:
         gap = Stretch(last.end.at, max(signal.at, last.end.at), False, f"ended by {last.end.type}")
         counts, why = self._counting()
         assert gap.end is not None
-        self.run = _Run(last.number, last.start, [*last.stretches, gap, Stretch(gap.end, None, counts, why)])
+        going_on = [*last.stretches, gap, Stretch(gap.end, None, counts, why)]
+        self.run = _Run(last.number, last.start, gap.end, going_on)
 
     def _ending(self, signal: Signal, changed: set[str]) -> tuple[Trigger, Ending] | None:
         stop = _fired(self.clock.stop, signal, changed, self.facts)
@@ -139,9 +142,9 @@ class Fold:
         cancel = _fired(self.clock.cancel, signal, changed, self.facts)
         return None if cancel is None else (cancel, "cancel")
 
-    def _end(self, signal: Signal, trigger: Trigger, ended_as: Ending) -> None:
+    def _end(self, signal: Signal, changed: set[str], trigger: Trigger, ended_as: Ending) -> None:
         assert self.run is not None
-        mark = _mark(signal, trigger, self.facts)
+        mark = _mark(signal, trigger, self.facts, changed, self.run.since)
         at = max(mark.at, self.run.start.at)  # never before it began: clocks of two systems differ
         mark = Mark(at, mark.seen, mark.type, mark.event)
         stretches = _cut(self.run.stretches, at)
@@ -197,9 +200,17 @@ def _fired(triggers: Sequence[Trigger], signal: Signal, changed: set[str], facts
     return None
 
 
-def _mark(signal: Signal, trigger: Trigger, facts: Mapping[str, Any]) -> Mark:
-    """Return when it happened: by the fact that tells it, else by the event; never after it was known here."""
+def _mark(
+    signal: Signal, trigger: Trigger, facts: Mapping[str, Any], changed: set[str], began: datetime | None = None
+) -> Mark:
+    """Return when it happened: by the fact that tells it, else by the event; never after it was known here.
+
+    A fact that nobody told anew and that lies before the round `began`, or went on, is left over from before, such as
+    the `resolved_at` of a complaint that was reopened since: the event's own time counts then.
+    """
     told = instant(facts.get(trigger.at)) if trigger.at else None
+    if told is not None and began is not None and told < began and trigger.at not in changed:
+        told = None
     return Mark(min(told or signal.at, signal.seen), signal.seen, signal.type, signal.id)
 
 

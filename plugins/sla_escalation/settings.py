@@ -15,6 +15,9 @@ from core.api import Span, parse_span
 
 from .conditions import Check, Condition, Facts, failing, names
 
+InBoth = Mapping[str, str]
+"""A text in both languages, under `zh` and `en`, as rows keep it."""
+
 NEW_ROUND = "new_round"
 CONTINUE = "continue"
 
@@ -125,17 +128,19 @@ class Config:
     by_record: Mapping[str, tuple[Clock, ...]] = field(default_factory=lambda: MappingProxyType({}))
     stored: set[str] = field(default_factory=set, compare=False, repr=False)  # ids of rules known to be in the table
 
-    def rule_for(self, clock: str, facts: Facts) -> tuple[Rule | None, tuple[str, ...]]:
+    def rule_for(self, clock: str, facts: Facts) -> tuple[Rule | None, tuple[InBoth, ...]]:
         """Return the first policy of a clock that fits, and why each before it did not."""
-        missed: list[str] = []
+        missed: list[InBoth] = []
         for rule in self.rules.get(clock, ()):
             test = failing(rule.policy.when, facts)
             if test is None:
                 return rule, tuple(missed)
             seen = facts.get(test.fact)
-            missed.append(
-                f"{rule.policy.name}: 需要 needs {test}, 实为 it is {'未知 unknown' if seen is None else seen}"
-            )
+            name, zh, en = rule.policy.name, test.text("zh"), test.text("en")
+            missed.append({
+                "zh": f"{name}：需要 {zh}，实为 {'未知' if seen is None else seen}",
+                "en": f"{name}: needs {en}, it is {'unknown' if seen is None else seen}",
+            })  # fmt: skip
         return None, tuple(missed)
 
 
@@ -258,6 +263,7 @@ def _check(fact: str, item: Mapping[str, Any]) -> Check:
         at_most=Decimal(item["at_most"]) if "at_most" in item else None,
         known=item.get("known"),
         later_than=item.get("later_than"),
+        not_later_than=item.get("not_later_than"),
     )
 
 

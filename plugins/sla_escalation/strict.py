@@ -14,7 +14,7 @@ from core.api import Span, SpanField, did_you_mean
 from .settings import warn_of
 
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,63}\Z")
-_TESTS = ("one_of", "none_of", "at_least", "at_most", "known", "later_than")
+_TESTS = ("one_of", "none_of", "at_least", "at_most", "known", "later_than", "not_later_than")
 
 
 class Strict(ma.Schema):
@@ -111,7 +111,7 @@ def _test(item: Any) -> dict[str, Any]:
             if not isinstance(value, bool):
                 raise ma.ValidationError({key: ["Must be true or false."]})
             loaded[key] = value
-        elif key == "later_than":
+        elif key in ("later_than", "not_later_than"):
             loaded[key] = str(value)
         else:
             raise ma.ValidationError({str(key): [f"There is no such test.{did_you_mean(str(key), _TESTS)}"]})

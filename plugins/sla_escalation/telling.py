@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from core.api import Context, Event, Notify, Resolution, Still
 
@@ -16,6 +16,14 @@ from .settings import Config, Rule
 
 OWNER = "owner"
 MANAGER_OF = "manager_of:"
+NO_OWNER = ("记录没有负责人", "the record has no owner")
+UNKNOWN_OWNER = ("记录的负责人不在通讯录", "the record's owner is not in the directory")
+NOBODY_LEFT = ("应通知的人都找不到", "of those to be told nobody is left")
+
+
+Why = Literal["", "joined", "passed", "history", "unnamed", "nobody"]
+"""Why a moment has no message of its own: it is told in the next one's, had lost its meaning by then, lay too far back,
+has nobody named for it in the policy, or leads to nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +40,22 @@ class Told:
     path_zh: tuple[str, ...] = ()
     late: bool = False
     withdrawn: str | None = None
+    why: Why = ""
+    people: tuple[str, ...] = ()  # those of `to` with their names
+    event: str = ""  # by which it was told, in this unit
+    unit: str = ""
+    messages: tuple[str, ...] = ()  # the effects that told it, by their keys, in the order of `to`
 
     def as_json(self) -> dict[str, Any]:
         """Return it as the clock's row keeps it."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {**values, "to": list(self.to), "path": list(self.path), "path_zh": list(self.path_zh)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def told_of(stored: Mapping[str, Any]) -> Told:
     """Return a stored entry."""
-    zh = tuple(stored.get("path_zh", ()))  # not stored by old code
-    return Told(**{**stored, "to": tuple(stored["to"]), "path": tuple(stored["path"]), "path_zh": zh})
+    values: dict[str, Any] = {name: tuple(item) if isinstance(item, list) else item for name, item in stored.items()}
+    return Told(**values)
 
 
 def told_rows(row: ClockRow | None) -> list[Told]:
@@ -79,35 +92,71 @@ def key_of(policy: str, moment: Moment) -> str:
 
 def to_tell(moments: Iterable[Moment], policy: str, told: Sequence[Told], now: datetime) -> list[Moment]:
     """Return the moments that have come and were not told, in their order."""
+    return [moment for moment in to_come(moments, policy, told) if moment.at <= now]
+
+
+def to_come(moments: Iterable[Moment], policy: str, told: Sequence[Told]) -> list[Moment]:
+    """Return the moments that were not told, in their order; one that has come is told within moments."""
     known = {entry.key for entry in told if entry.withdrawn is None}
-    return [moment for moment in moments if moment.at <= now and key_of(policy, moment) not in known]
+    return [moment for moment in moments if key_of(policy, moment) not in known]
 
 
 def next_moment(moments: Iterable[Moment], policy: str, told: Sequence[Told], now: datetime) -> datetime | None:
     """Return when there is something to tell next, or None."""
-    known = {entry.key for entry in told if entry.withdrawn is None}
-    return min((item.at for item in moments if item.at > now and key_of(policy, item) not in known), default=None)
+    return min((item.at for item in to_come(moments, policy, told) if item.at > now), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One name that is asked, what it led to, and why it stands where the policy names another (or None)."""
+
+    who: str
+    found: Resolution
+    instead: tuple[str, str] | None = None  # in Chinese and in English
+
+    def path(self) -> str:
+        """Return in English how the person was found, or why nobody was."""
+        last = (self.found.reason,) if self.found.reason else ()
+        return " → ".join((*(self.instead or ())[1:], self.found.asked, *self.found.path, *last))
+
+    def path_zh(self) -> str:
+        """Return the same in Chinese."""
+        last = (self.found.reason_zh,) if self.found.reason_zh else ()
+        return " → ".join((*(self.instead or ())[:1], self.found.asked_zh, *self.found.path_zh, *last))
 
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Whom a message is for: the names as asked, each with the person it resolved to."""
+    """Whom a message is for: the names as asked, each with the person it resolved to, and those that lead to nobody."""
 
-    asked: tuple[str, ...]
-    found: tuple[Resolution, ...]
-    nobody: tuple[str, ...] = ()  # names that lead to nobody, and why
+    calls: tuple[Call, ...]
+    nobody: tuple[Call, ...] = ()
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Return the names as asked."""
+        return tuple(call.who for call in self.calls)
+
+    @property
+    def found(self) -> tuple[Resolution, ...]:
+        """Return what they resolved to."""
+        return tuple(call.found for call in self.calls)
 
     def names(self) -> tuple[str, ...]:
         """Return the persons by slug."""
         return tuple(item.person.slug for item in self.found if item.person is not None)
 
-    def paths(self) -> tuple[str, ...]:
-        """Return how each was found."""
-        return tuple(" → ".join((item.asked, *item.path)) for item in self.found)
+    def people(self) -> tuple[str, ...]:
+        """Return the persons with their names."""
+        return tuple(str(item.person) for item in self.found)
 
-    def paths_zh(self) -> tuple[str, ...]:
-        """Return the same in Chinese."""
-        return tuple(" → ".join((item.asked, *item.path_zh)) for item in self.found)
+    def ways(self) -> tuple[Call, ...]:
+        """Return how each was found, or, where there is nobody, why."""
+        return self.calls or self.nobody
+
+    def near_misses(self) -> tuple[str, ...]:
+        """Return in both languages why names led to nobody, as a decision keeps it."""
+        return tuple(f"{call.path_zh()} / {call.path()}" for call in self.nobody)
 
 
 def audience(wanted: Iterable[str], event: Event[Any], ctx: Context[Config]) -> Audience:
@@ -115,18 +164,18 @@ def audience(wanted: Iterable[str], event: Event[Any], ctx: Context[Config]) -> 
 
     A name that leads to nobody is left out with its reason; when all of them do, `unowned` is told.
     """
-    found: dict[str, tuple[str, Resolution]] = {}
-    nobody: list[str] = []
+    found: dict[str, Call] = {}
+    nobody: dict[str, Call] = {}
     names = [_real_name(word, event, ctx) for word in wanted]
-    for number, who in enumerate([*names, ctx.config.unowned] if names else []):
+    for number, (who, instead) in enumerate([*names, (ctx.config.unowned, NOBODY_LEFT)] if names else []):
         if number == len(names) and found:
             break
-        resolution = ctx.people.resolve(who)
-        if resolution.person is not None:
-            found.setdefault(resolution.person.slug, (who, resolution))
+        call = Call(who, ctx.people.resolve(who), instead)
+        if call.found.person is not None:
+            found.setdefault(call.found.person.slug, call)
         else:
-            nobody.append(f"{who}: {resolution.reason}")
-    return Audience(tuple(who for who, _ in found.values()), tuple(item for _, item in found.values()), tuple(nobody))
+            nobody.setdefault(who, call)
+    return Audience(tuple(found.values()), tuple(nobody.values()))
 
 
 def owner_of(event: Event[Any], ctx: Context[Config]) -> str | None:
@@ -139,14 +188,16 @@ def owner_of(event: Event[Any], ctx: Context[Config]) -> str | None:
     return str(customer.owner) if customer is not None and customer.owner else None
 
 
-def _real_name(word: str, event: Event[Any], ctx: Context[Config]) -> str:
-    """Put the owner in where a setting says `owner`; a record without one goes to `unowned`."""
+def _real_name(word: str, event: Event[Any], ctx: Context[Config]) -> tuple[str, tuple[str, str] | None]:
+    """Put the owner in where a setting says `owner`; a record without one goes to `unowned`, and it is said why."""
     if word.removeprefix(MANAGER_OF) != OWNER:
-        return word
+        return word, None
     owner = owner_of(event, ctx)
-    if owner is None or ctx.people.person(owner) is None:
-        return ctx.config.unowned
-    return word.replace(OWNER, owner)
+    if owner is None:
+        return ctx.config.unowned, NO_OWNER
+    if ctx.people.person(owner) is None:
+        return ctx.config.unowned, UNKNOWN_OWNER
+    return word.replace(OWNER, owner), None
 
 
 def notices(
@@ -165,6 +216,11 @@ def notices(
     }
     still = Still.row(ClockRow, row["id"], state=row["state"])
     return [
-        Notify(to=who, template=template, data=data, still=still, key=f"{row['clock']}.{row['round']}.{template}.{who}")
+        Notify(to=who, template=template, data=data, still=still, key=message_key(row, template, who))
         for who in people.asked
     ]
+
+
+def message_key(row: Mapping[str, Any], template: str, who: str) -> str:
+    """Name a message among the effects of an event."""
+    return f"{row['clock']}.{row['round']}.{template}.{who}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from core.api import Calendar
@@ -35,9 +36,20 @@ STEPS = {
 
 
 def local(at: datetime, calendar: Calendar) -> str:
-    """Write an instant by the clock on the wall of the calendar, to the second where that matters."""
+    """Write an instant by the clock on the wall of the calendar, to the second where that matters.
+
+    An hour that the clocks there show twice is told with its offset.
+    """
     wall = calendar.local(at)
-    return wall.strftime("%Y-%m-%d %H:%M:%S" if wall.second else "%Y-%m-%d %H:%M")
+    is_twice = wall.replace(fold=0).utcoffset() != wall.replace(fold=1).utcoffset()
+    return wall.strftime("%Y-%m-%d %H:%M:%S" if wall.second else "%Y-%m-%d %H:%M") + (
+        f" {wall.isoformat()[-6:]}" if is_twice else ""
+    )
+
+
+def both(text: Mapping[str, str] | str) -> str:
+    """Write a text of both languages in one line; rows of old code hold it so already."""
+    return text if isinstance(text, str) else f"{text['zh']} / {text['en']}"
 
 
 def length(span: timedelta, language: str, *, working: bool = False, exact: bool = False) -> str:

@@ -156,7 +156,8 @@ def test_an_unknown_person_is_answered_with_the_nearest_one(office: Office) -> N
 def test_who_is_asked_is_answered_with_the_way_there(office: Office) -> None:
     found = office.get("/people/resolve", who="bu_manager", unit="new_energy")
     assert (found["person"], found["name"], found["on"]) == ("li_na", "李娜", "2026-10-03")
-    assert found["path"][-1] == "李娜 (li_na) is there"
+    assert (found["path"][-1], found["path_zh"][-1]) == ("李娜 (li_na) is there", "李娜 (li_na) 在岗")
+    assert (found["asked_zh"], found["reason_zh"]) == ("事业部经理（bu_manager@new_energy）", None)
     assert office.get("/people/resolve", who="manager_of:li.na", on="2026-09-01")["person"] == "zhang_wei"
     excluded = office.get("/people/resolve", who="bu_manager", unit="new_energy", exclude="00123")
     assert excluded["person"] == "liu_yang"

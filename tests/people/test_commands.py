@@ -152,6 +152,12 @@ def test_who_is_asked_is_printed_with_every_step(desk: Desk) -> None:
         "  张伟 (zhang_wei) is absent until 2026-10-07 (年假); deputy: 李娜 (li_na) and then 王芳 (wang_fang)",
         "  李娜 (li_na) is there",
     ]
+    assert desk.run("resolve", "bu_manager", "--unit", "new_energy", "--language", "zh").stdout.splitlines() == [
+        "李娜 (li_na)",
+        "  张伟 (zhang_wei) 担任事业部经理（bu_manager@new_energy）",
+        "  张伟 (zhang_wei) 不在岗，至 2026-10-07（年假）；代理人：李娜 (li_na)，其次 王芳 (wang_fang)",
+        "  李娜 (li_na) 在岗",
+    ]
     found = desk.json("resolve", "bu_manager", "--unit", "new_energy", "--exclude", "zhang.wei", "--on", "2026-09-01")
     assert (found["person"], found["asked"], found["on"]) == ("liu_yang", "role:bu_manager@new_energy", "2026-09-01")
 

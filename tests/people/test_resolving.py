@@ -25,6 +25,7 @@ def test_the_deputy_of_the_absence_stands_in_before_the_standing_one() -> None:
     found = people().resolve("bu_manager")
     assert found.as_json() == {
         "asked": "role:bu_manager@new_energy",
+        "asked_zh": "事业部经理（bu_manager@new_energy）",
         "person": "li_na",
         "name": "李娜",
         "path": [
@@ -38,7 +39,18 @@ def test_the_deputy_of_the_absence_stands_in_before_the_standing_one() -> None:
             "李娜 (li_na) 在岗",
         ],
         "reason": None,
+        "reason_zh": None,
     }
+
+
+def test_what_was_asked_is_said_in_chinese_without_the_words_of_its_id() -> None:
+    view = people()
+    assert view.resolve("li.na").asked_zh == "李娜 (li_na)"
+    assert view.resolve("manager_of:li_na").asked_zh == "李娜 (li_na) 的上级"
+    assert view.resolve("bu_manger").asked_zh == "“bu_manger”"
+    nobody = view.resolve("liu_yang", exclude=["liu_yang"])
+    assert nobody.reason_zh is not None
+    assert nobody.reason_zh.endswith("找不到可以询问的人：刘洋 (liu_yang)")
 
 
 def test_a_deputy_who_is_absent_too_is_followed_by_a_deputy_of_theirs() -> None:

@@ -76,8 +76,8 @@ def test_a_clock_explains_itself_in_both_languages(busy):
     shown = get(busy, f"clocks/{item['id']}")
     assert shown["explanation"][0] == {
         "about": "clock",
-        "zh": "投诉首次响应，T-3 @ packaging：已超时，仍未完成",
-        "en": "First response to a complaint, T-3 @ packaging: breached, still open",
+        "zh": "投诉首次响应，T-3 @ packaging：已超时，仍未完成（时间均为 Asia/Shanghai）",
+        "en": "First response to a complaint, T-3 @ packaging: breached, still open (times of Asia/Shanghai)",
     }
     assert shown["elapsed_s"] == 30 * 3600
     assert shown["remaining_s"] == -6 * 3600

@@ -45,8 +45,8 @@ def test_policies_are_tried_in_their_order_and_each_that_does_not_fit_says_why()
     assert rule is not None
     assert rule.policy.name == "lead_tier_a"
     assert missed == (
-        "lead_nurture: 需要 needs grade in F, 实为 it is B",
-        "lead_grade_a: 需要 needs grade in A, 实为 it is B",
+        {"zh": "lead_nurture：需要 grade 属于 F，实为 B", "en": "lead_nurture: needs grade in F, it is B"},
+        {"zh": "lead_grade_a：需要 grade 属于 A，实为 B", "en": "lead_grade_a: needs grade in A, it is B"},
     )
 
 

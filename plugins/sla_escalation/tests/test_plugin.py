@@ -191,6 +191,19 @@ def test_an_order_that_is_promised_for_later_has_more_time_for_its_announcement(
     assert clock(bench, "order_delay_notice", record="O-1").due_at == NOW + 72 * HOUR
 
 
+def test_an_order_whose_promise_is_moved_to_its_estimate_is_late_no_more_until_the_promise_is_moved_back(bench):
+    dates = {"promised_at": (NOW + 96 * HOUR).isoformat(), "estimated_at": (NOW + 196 * HOUR).isoformat()}
+    bench.send("order.delayed", {"id": "O-1", "industry": "ev", **dates})
+    bench.later(hours=1)
+    bench.send("order.updated", {"id": "O-1", "promised_at": dates["estimated_at"]})
+    first = clock(bench, "order_delay_notice", record="O-1")
+    assert (first.state, first.timer_at, bench.timers()) == ("cancelled", None, [])
+    bench.later(hours=1)
+    bench.send("order.updated", {"id": "O-1", "promised_at": (NOW + 120 * HOUR).isoformat()})
+    second = clock(bench, "order_delay_notice", number=2, record="O-1")
+    assert (second.state, second.started_at, second.due_at) == ("running", bench.now, NOW + 72 * HOUR)
+
+
 def test_breaches_are_flagged_on_the_record_when_it_wants_that():
     server = Bench(config({"flag_breaches": True}), PEOPLE)
     server.send("complaint.opened", OPENED)

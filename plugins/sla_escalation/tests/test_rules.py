@@ -133,6 +133,24 @@ def test_a_reopened_complaint_starts_a_new_round():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("restart_as", ["new_round", "continue"])
+def test_a_time_of_resolution_left_over_from_before_the_reopening_ends_nothing(restart_as):
+    clock = config({"clocks": {"complaint_resolution": {"restart_as": restart_as}}}).clocks["complaint_resolution"]
+    history = [
+        signal("complaint.opened", START, {"owner": "li"}),
+        signal("complaint.resolved", START + 5 * HOUR,
+               {"status": "resolved", "resolved_at": (START + 5 * HOUR).isoformat()}),
+        signal("complaint.reopened", START + 30 * HOUR, {"status": "open"}),
+    ]  # fmt: skip
+    left_over = rounds_of(clock, [*history, signal("complaint.updated", START + 50 * HOUR, {"status": "resolved"})])
+    assert left_over[-1].end is not None
+    assert left_over[-1].end.at == START + 50 * HOUR
+    anew = {"status": "resolved", "resolved_at": (START + 40 * HOUR).isoformat()}
+    told = rounds_of(clock, [*history, signal("complaint.updated", START + 50 * HOUR, anew)])
+    assert told[-1].end is not None
+    assert told[-1].end.at == START + 40 * HOUR
+
+
 def test_a_clock_may_go_on_where_it_stopped_when_settings_say_so():
     going_on = config({"clocks": {"complaint_resolution": {"restart_as": "continue"}}})
     signals = [

@@ -1,0 +1,41 @@
+"""What a clock's explanation looks at beside the clock itself, and the lines it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from core.api import Calendar, MessageState
+
+Place = tuple[str, str]
+"""A message: the event by which it was asked for, and the key of its effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of an explanation: what it is about, and the text in both languages."""
+
+    about: str
+    zh: str
+    en: str
+
+    def as_json(self) -> dict[str, str]:
+        """Return the line as the API shows it."""
+        return {"about": self.about, "zh": self.zh, "en": self.en}
+
+
+def name_itself(role: str, language: str) -> str:
+    """Return a role's name where nobody knows its title."""
+    return role
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The calendar and the time of asking; how roles are titled, whether the plugin is on, what became of messages."""
+
+    calendar: Calendar
+    now: datetime
+    title: Callable[[str, str], str] = name_itself
+    is_on: bool = True
+    messages: Mapping[Place, MessageState] = field(default_factory=dict)
