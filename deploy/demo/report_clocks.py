@@ -64,7 +64,8 @@ def print_clocks(api: Client, titles: dict[str, str]) -> list[str]:
     print()
     for clock, item in told:
         what = {"warn": "预警 warned", "breach": "超时 breached", "level": "升级 escalated"}[item["kind"]]
-        print(f"  {clock['record_id']} {clock['title']['zh']}: {what} {item['name']} → {', '.join(item['to'])}")
+        name = "" if item["kind"] == "breach" else f" {item['name']}"
+        print(f"  {clock['record_id']} {clock['title']['zh']}: {what}{name} → {', '.join(item['to'])}")
     _explain(api, by_name.get(EXPLAINED), titles)
     wrong = [] if EXPLAINED in by_name else [f"{EXPLAINED[0]} has no clock {EXPLAINED[1]}"]
     for key, (state, kinds) in EXPECTED.items():

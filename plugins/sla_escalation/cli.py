@@ -16,7 +16,6 @@ from .reading import Filters, as_json, lines_of, list_clocks, read_clock, rules_
 from .reading import summary as read_summary
 from .schemas import STATES
 from .words import STATES as STATE_WORDS
-from .words import local
 
 _json = click.option("--json", "as_json_text", is_flag=True, help="Print JSON.")
 _language = click.option("--language", type=click.Choice(["zh", "en"]), default="en", show_default=True)
@@ -114,14 +113,9 @@ def summary(unit: str | None, policy: str | None, month: str | None, as_json_tex
     if as_json_text:
         print_json({"items": items})
         return
-    click.echo(f"{'month':<8} {'unit':<16} {'policy':<28} {'met':>6} {'missed':>7} {'over':>5} {'open':>5}  in time")
-    for item in items:
-        share = "-" if item["in_time_percent"] is None else f"{item['in_time_percent']} %"
-        mark = "" if item["reached"] in (None, True) else f"  below the goal of {item['goal_percent']} %"
-        click.echo(
-            f"{item['month']:<8} {item['unit']:<16} {item['policy']:<28} {item['met']:>6} {item['missed']:>7}"
-            f" {item['breached']:>5} {item['open']:>5}  {share}{mark}"
-        )
+    print_table(
+        [_summed(item) for item in items], ("month", "unit", "policy", "met", "missed", "over", "open", "in time")
+    )
 
 
 @group.command()
@@ -150,8 +144,16 @@ def _instant(text: str) -> datetime:
 
 def _row(row: ClockRow, item: dict[str, Any]) -> dict[str, Any]:
     zh, en = STATE_WORDS[item["state"]]
-    due = local(row.due_at, current_desk().calendar(row.unit)) if row.due_at else "-"
+    hours = current_desk().calendar(row.unit)
+    due = hours.local(row.due_at).isoformat(" ", "minutes") if row.due_at else "-"  # with the offset: units differ
     return {
         "due": due, "state": f"{zh} {en}", "record": row.record_id, "policy": row.policy, "unit": row.unit,
         "clock": row.id,
     }  # fmt: skip
+
+
+def _summed(item: dict[str, Any]) -> dict[str, Any]:
+    share = "-" if item["in_time_percent"] is None else f"{item['in_time_percent']} %"
+    mark = "" if item["reached"] in (None, True) else f", below the goal of {item['goal_percent']} %"
+    plain = {name: item[name] for name in ("month", "unit", "policy", "met", "missed", "open")}
+    return {**plain, "over": item["breached"], "in time": share + mark}

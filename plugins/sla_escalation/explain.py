@@ -173,6 +173,8 @@ def _days(stretch: Stretch, end: datetime, calendar: Calendar) -> Iterator[Line]
         counted = time_between(begins, ends, working=True, calendar=calendar)
         kind = _KINDS.get(day.kind)
         name = (f"，{kind[0]} {day.name}".rstrip(), f", {kind[1]} {day.name}".rstrip()) if kind else ("", "")
+        if kind and kind[0] in day.name:
+            name = (f"，{day.name}", name[1])  # 中秋节（调休上班） says it already
         hours = [f"{start}-{end}" for start, end in day.shifts]
         shifts = (f"（{'、'.join(hours)}）", f" ({', '.join(hours)})") if hours else ("", "")
         sure = ("（日历待公布）", " (calendar not published yet)") if day.provisional else ("", "")

@@ -133,7 +133,7 @@ def test_recomputing_needs_an_operator_a_unit_and_a_reason(busy):
 
 def test_the_commands_list_show_explain_and_sum_up(busy):
     listed = run(busy, "list", "--unit", "packaging")
-    assert "2026-11-24 09:30" in listed
+    assert "2026-11-24 09:30+08:00" in listed
     assert "breached, still open" in listed
     identity = json.loads(run(busy, "list", "--unit", "packaging", "--json"))["items"][0]["id"]
     assert "remaining_s" in run(busy, "show", identity)
@@ -141,7 +141,7 @@ def test_the_commands_list_show_explain_and_sum_up(busy):
     assert run(busy, "explain", identity).startswith("First response to a complaint, T-3 @ packaging")
     assert run(busy, "explain", "T-3", "--language", "zh").startswith("投诉首次响应，T-3 @ packaging")
     assert json.loads(run(busy, "explain", "T-3", "--json"))["items"][0]["id"] == identity
-    assert "50.0 %  below the goal of 95 %" in run(busy, "summary", "--policy", "complaint_first_response")
+    assert "50.0 %, below the goal of 95 %" in run(busy, "summary", "--policy", "complaint_first_response")
     assert json.loads(run(busy, "summary", "--json"))["items"]
     assert "asked for 1 records" in run(busy, "recompute", "--unit", "packaging", "--reason", "why not", "--as", "li")
     assert json.loads(run(busy, "recompute", "--unit", "packaging", "--reason", "r", "--json"))["records"] == 1
@@ -167,3 +167,17 @@ def test_the_commands_refuse_what_cannot_be_with_a_letter(busy, words, text):
 def test_nobody_knows_a_unit_that_is_not_configured(busy):
     with pytest.raises(OutriggerError, match="There is no unit"):
         CliRunner().invoke(busy.commands(), ["recompute", "--unit", "nowhere", "--reason", "x"], catch_exceptions=False)
+
+
+def test_an_explanation_says_that_a_message_reached_nobody(each):
+    each.send("complaint.opened", {"id": "T-1", "industry": "ev", "owner": "service.east"})
+    each.later(hours=13)
+    (item,) = get(each, "clocks", clock="complaint_first_response")["items"]
+    shown = get(each, f"clocks/{item['id']}")["explanation"]
+    assert [line for line in shown if line["about"] == "message"] == [
+        {
+            "about": "message",
+            "zh": "  李娜 (li_na)：未发送：没有可用的渠道",
+            "en": "  李娜 (li_na): not sent (no channel can take it: plugins.toml has no [channels])",
+        }
+    ]

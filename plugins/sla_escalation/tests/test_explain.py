@@ -296,3 +296,11 @@ def test_what_became_of_a_message_is_told_below_it(bench, said):
     found = lines(bench, "complaint_first_response", "en", bench.now.isoformat(), messages={place: STATES[said]})
     below = next(number for number, line in enumerate(found) if "warned 50%" in line) + 1
     assert found[below] == f"  李娜 (li_na): {said}"
+
+
+def test_a_make_up_day_is_named_once_in_chinese():
+    bench = Bench(config(WORKING), PEOPLE)
+    bench.now = at("2025-09-28T10:00+08:00")
+    bench.send("complaint.opened", {"id": "T-1", "industry": "ev", "owner": "service.east"})
+    found = lines(bench, "complaint_resolution", "zh", "2025-09-28T16:00+08:00")
+    assert "  2025-09-28 计 5 小时（09:00-12:00、13:00-18:00），中秋节（调休上班）" in found
