@@ -41,7 +41,7 @@ class _Policy(EmailPolicy):
 
     def fold(self, name: str, value: Any) -> str:
         if name.lower() != "subject" or str(value).isascii():
-            return super().fold(name, value)
+            return str(super().fold(name, value))
         return f"{name}: {Header(str(value), 'utf-8', header_name=name).encode(linesep=self.linesep)}{self.linesep}"
 
     def fold_binary(self, name: str, value: Any) -> bytes:

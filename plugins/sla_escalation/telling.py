@@ -122,7 +122,11 @@ class Call:
     def path_zh(self) -> str:
         """Return the same in Chinese."""
         last = (self.found.reason_zh,) if self.found.reason_zh else ()
-        return " → ".join((*(self.instead or ())[:1], self.found.asked_zh, *self.found.path_zh, *last))
+        asked = self.found.asked_zh
+        said_by_the_way = any(step.startswith(asked) for step in self.found.path_zh[:1])
+        return " → ".join(
+            (*(self.instead or ())[:1], *(() if said_by_the_way else (asked,)), *self.found.path_zh, *last)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,9 +220,12 @@ def notices(
     }
     still = Still.row(ClockRow, row["id"], state=row["state"])
     return [
-        Notify(to=who, template=template, data=data, still=still, key=message_key(row, template, who))
-        for who in people.asked
-    ]
+        Notify(
+            to=call.who, template=template, still=still, key=message_key(row, template, call.who),
+            data={**data, "way_zh": call.path_zh(), "way_en": call.path()},
+        )
+        for call in people.calls
+    ]  # fmt: skip
 
 
 def message_key(row: Mapping[str, Any], template: str, who: str) -> str:

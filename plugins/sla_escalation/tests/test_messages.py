@@ -8,7 +8,9 @@ from datetime import timedelta
 import pytest
 
 from core.testing import filled
-from plugins.sla_escalation.tests.conftest import FOLDER
+from plugins.sla_escalation.tests.bench import Bench
+from plugins.sla_escalation.tests.conftest import FOLDER, PEOPLE
+from plugins.sla_escalation.tests.making import config
 
 
 def text(template, language, message):
@@ -62,3 +64,19 @@ def test_a_delay_that_was_overdue_when_it_became_known_is_told_as_such(bench):
     (message, *_) = bench.messages("notify")
     assert "was overdue when it became known" in text("breached", "en", message)
     assert "得知时已经超时" in text("breached", "zh", message)
+
+
+def test_a_deputy_reads_in_whose_place_the_message_comes():
+    absence = '{ from = 2026-11-20, until = 2026-11-30, reason = "年假" }'
+    away = f'manager = "sun_li"\ndeputy = "zhao_lei"\nabsences = [{absence}]'
+    bench = Bench(config(), PEOPLE.replace('manager = "sun_li"', away))
+    bench.send("complaint.opened", {"id": "T-1", "industry": "ev", "owner": "service.east"})
+    bench.later(hours=13)
+    message = bench.messages("notify")[0]
+    assert text("warned", "zh", message).endswith(
+        "通知您的原因：李娜 (li_na) 不在岗，至 2026-11-30（年假）；代理人：赵磊 (zhao_lei) → 赵磊 (zhao_lei) 在岗"
+    )
+    assert text("warned", "en", message).endswith(
+        "Why you are told: person:li_na → 李娜 (li_na) is absent until 2026-11-30 (年假); deputy: 赵磊 (zhao_lei) → "
+        "赵磊 (zhao_lei) is there"
+    )
