@@ -1,6 +1,7 @@
 """Applies plugins.toml: the reviewed file becomes a new configuration version, or is refused as a whole.
 
-Public: `apply(...)`, `apply_if_changed(...)` for `serve`, `rollback(...)`, `drift(...)`.
+Public: `apply(...)`, `apply_if_changed(...)` for `serve`, `rollback(...)`, `drift(...)`; `refuse_emptied` for
+`config check`.
 """
 
 from __future__ import annotations
@@ -16,12 +17,22 @@ from sqlalchemy.engine import Connection
 
 from core.host.calendar_overlays import edited_overlays, stored_overlays
 from core.host.changes import ATTEMPTS, Who, changes_between, check_expected, overlaid
+from core.host.checked_settings import same_settings
 from core.host.configuration import Surroundings, resolve
 from core.host.file_state import pending_changes, write_back
 from core.host.plugin_schema import plain
 from core.host.toml_document import digest, dotted, parse, read_text
 from core.host.toml_editing import edit
-from core.host.versions import Version, current_number, last_applied, newest, note_file, store_version, version
+from core.host.versions import (
+    Version,
+    check_reason,
+    current_number,
+    last_applied,
+    newest,
+    note_file,
+    store_version,
+    version,
+)
 from core.model.errors import ConfigurationConflict, ConfigurationRefused
 from core.model.schemas import canonical_json
 from core.store.database import Database
@@ -73,6 +84,7 @@ def apply(
         before = newest(connection)
         # Read after the version: a change that is written into the file meanwhile is met when this one is stored.
         text = read_text(path)
+        refuse_emptied(path, text, before)
         conflicts = pending_changes(connection, before, parse(text, path.name)) if before else {}
     file_text = text
     if conflicts and wins is None:
@@ -82,7 +94,7 @@ def apply(
         text = edit(text, conflicts, path.name)
     resolved = resolve(text, around, before=before.resolved if before else None)
     absent = tuple(resolved["absent"])
-    if before is not None and resolved == before.resolved and text == before.document:
+    if before is not None and same_settings(resolved, before.resolved) and text == before.document:
         if before.file_hash != digest(file_text):
             with database.write() as connection:
                 note_file(connection, before.number, digest(file_text))
@@ -108,6 +120,15 @@ def apply(
         return Applied(new.number, is_new=True, absent=absent)
     fault = write_back(database, path, new)
     return Applied(new.number, is_new=True, written_back=not fault, not_written=fault, absent=absent)
+
+
+def refuse_emptied(path: Path, text: str, before: Version | None) -> None:
+    """Refuse a file that has become empty, as a full disk or an editor half-way leaves it: it would take all away."""
+    if before is not None and before.document.strip() and not text.strip():
+        raise ConfigurationRefused(
+            f"The configuration file {path} is empty, and version {before.number} is not; `outrigger config export` "
+            "prints that one. If everything is to go, leave a comment in the file."
+        )
 
 
 def apply_if_changed(database: Database, path: Path, around: Surroundings, *, clock: Clock, by: str) -> Applied:
@@ -152,22 +173,22 @@ def rollback(
 ) -> Applied:  # fmt: skip
     """Make an older version's document the newest version, checked against today's plugins, and write it back.
 
-    `expected` is the version that has to be in force, if any has. Raises NotFound, ConfigurationRefused,
-    ConfigurationConflict.
+    `expected` is the version that has to be in force, if any has. Raises NotFound, InvalidRequest for a reason that is
+    missing or too long, ConfigurationRefused, ConfigurationConflict.
     """
+    check_reason(reason)
     with database.read() as connection:
         old, before = version(connection, number), newest(connection)
     assert before is not None
     check_expected(before, expected)
     now = clock.now()
-    reason = reason or f"back to version {number}"
     stored = dataclasses.replace(around, overrides=before.resolved["environment"])
     # What it takes back is a change too, so that a file edited from what was there before does not undo it unseen.
     again = changes_between(before.document, old.document, Who(by, now, reason, f"back to version {number}"))
     changed = {**before.resolved, "changes": overlaid(old.changes, again)}
     resolved = resolve(old.document, stored, before=changed, files_of=old.resolved)
     resolved_before = {**before.resolved, "changes": resolved["changes"]}
-    if old.document == before.document and resolved == resolved_before:
+    if old.document == before.document and same_settings(resolved, resolved_before):
         return Applied(before.number, is_new=False, absent=tuple(resolved["absent"]))
     new = dataclasses.replace(
         old, number=before.number + 1, applied_at=now, applied_by=by, origin="rollback",

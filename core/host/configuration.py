@@ -18,8 +18,10 @@ from typing import Any
 from core.host.calendar_overlays import stored_overlays
 from core.host.calendar_sections import build_calendars, check_calendars
 from core.host.channel_sections import channel_settings, check_channels
+from core.host.checked_settings import CheckedBefore
 from core.host.environment import SECTIONS, path_of
 from core.host.faults import Faults, unknown_key
+from core.host.packed_settings import unpacked
 from core.host.people_sections import check_people, check_who
 from core.host.plugin import Plugin
 from core.host.plugin_schema import plain
@@ -79,7 +81,7 @@ def resolve(
     for key in document:
         if key not in SECTIONS:
             faults.add(around.file_name, unknown_key(key, SECTIONS))
-    _check_numbers(document, "", faults, place)
+    _take_out_unusable(document, (), faults, place)
     kept = [item for item in (before or {}).get("changes", ()) if same(value_at(document, item["path"]), item["value"])]
     origins = {tuple(item["path"]): str(item["origin"]) for item in kept}
 
@@ -96,8 +98,9 @@ def resolve(
     channels = check_channels(document, faults, place)
     units = checker.units(calendars)
     people = check_people(document, faults, place, units=units, channels=channels)
+    checked = CheckedBefore(before, around.plugins, people)
     sections = PluginSections(
-        document, {**around.plugins, **absent}, faults, place, origin, lambda name: check_who(name, people)
+        document, {**around.plugins, **absent}, faults, place, origin, lambda name: check_who(name, people), checked
     )
     of_units = document.get("units", {})
     plugins = {slug: sections.unit(slug, value_at(of_units, (slug, "plugins")) or {}) for slug in units}
@@ -114,7 +117,8 @@ def resolve(
         "people": people["people"],
         "roles": people["roles"],
         "plugins": plugins,
-        "configs": sections.configs,
+        "configs": sections.configs(),
+        "checked": checked.by,
         "environment": plain(around.overrides),
         "changes": kept,
         "absent": sorted(absent),
@@ -146,15 +150,28 @@ def _spelt_as_in(document: Mapping[str, Any], path: tuple[str, ...]) -> tuple[st
     return tuple(found)
 
 
-def _check_numbers(value: Any, path: str, faults: Faults, place: Any) -> None:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            _check_numbers(inner, f"{path}.{key}" if path else str(key), faults, place)
+def _take_out_unusable(value: Any, path: tuple[str, ...], faults: Faults, place: Any) -> None:
+    """Note values that TOML can say and nothing here can hold, and take them out, so that the rest is checked too."""
+    if isinstance(value, dict):
+        inside = [(key, inner, (*path, key)) for key, inner in value.items()]
     elif isinstance(value, list):
-        for inner in value:
-            _check_numbers(inner, path, faults, place)
-    elif isinstance(value, float) and not math.isfinite(value):
-        faults.add(place(path), "must be a finite number")
+        inside = [(number, inner, (*path, str(number))) for number, inner in enumerate(value)]
+    else:
+        return
+    for key, inner, where in reversed(inside):
+        fault = _unusable(inner) or (_unusable(key) and "the key holds U+0000, which is no character of a name")
+        if fault:
+            faults.add(place(dotted(where)), fault)
+            del value[key]
+        else:
+            _take_out_unusable(inner, where, faults, place)
+
+
+def _unusable(value: Any) -> str | None:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "must be a finite number"
+    # PostgreSQL holds no such text, so whatever carries it there would fail while events are dispatched.
+    return "holds U+0000, which is no character of a text" if isinstance(value, str) and "\0" in value else None
 
 
 ConfigFaults = dict[tuple[str, str], str]
@@ -183,10 +200,11 @@ def build(
     faults: ConfigFaults = {}
     settings: dict[tuple[str, str], PluginSetting] = {}
     loaded: dict[tuple[str, int], Any] = {}
+    configs = {name: unpacked(stored) for name, stored in resolved["configs"].items()}
     for unit, of_unit in resolved["plugins"].items():
         for name, item in of_unit.items():
             config, index = None, item["config"]
-            stored = resolved["configs"][name][index] if index is not None else {}
+            stored = configs[name][index] if index is not None else {}
             if plugins is not None and index is not None:
                 if (name, index) not in loaded:
                     key = (name, canonical_json(stored["given"]))

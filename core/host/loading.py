@@ -5,6 +5,7 @@ Public: `load_code(found, manifest)`, `load_schema(found, manifest)`, `hooks_of(
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import inspect
 import sys
@@ -20,6 +21,8 @@ from core.host import hookspecs
 from core.host.plugin import HookCall, Manifest, Plugin
 from core.host.plugin_schema import read_schema
 from core.model.errors import PluginRefused, did_you_mean
+
+LARGE_FILE = 1024 * 1024
 
 
 def hook_names() -> tuple[str, ...]:
@@ -138,7 +141,10 @@ def _validation_letter(error: pluggy.PluginValidationError, module: ModuleType, 
 def load_schema(folder: Path, module: str, manifest: Manifest) -> Plugin:
     """Return the plugin with its configuration schema and without its hooks: plugin.py is not imported."""
     load_config, keys = read_schema(import_part(folder, module, "config"), f"{folder.name}/config.py")
-    return Plugin(manifest=manifest, folder=folder, module=module, load_config=load_config, config_keys=keys)
+    return Plugin(
+        manifest=manifest, folder=folder, module=module, load_config=load_config, config_keys=keys,
+        fingerprint=_fingerprint(folder),
+    )  # fmt: skip
 
 
 def load_code(folder: Path, module: str, manifest: Manifest) -> Plugin:
@@ -155,7 +161,19 @@ def load_code(folder: Path, module: str, manifest: Manifest) -> Plugin:
         load_config=load_config,
         config_keys=keys,
         tables=_tables(import_part(folder, module, "models"), manifest.name),
+        fingerprint=_fingerprint(folder),
     )
+
+
+def _fingerprint(folder: Path) -> str:
+    """Return the hash of what stands in a plugin's folder; of a large file its size and time are enough."""
+    found = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if "__pycache__" not in path.parts and path.is_file()):
+        found.update(f"\0{path.relative_to(folder)}\0".encode())
+        about = path.stat()
+        is_large = about.st_size > LARGE_FILE
+        found.update(f"{about.st_size} {about.st_mtime_ns}".encode() if is_large else path.read_bytes())
+    return found.hexdigest()
 
 
 def _tables(models: ModuleType | None, name: str) -> sa.MetaData | None:

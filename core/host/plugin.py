@@ -45,6 +45,7 @@ class Plugin:
     config_keys: Mapping[str, Any] = field(default_factory=dict)  # key -> description for docs and `plugins show`
     tables: sa.MetaData | None = None
     error: str | None = None
+    fingerprint: str = ""  # of its code; "" where that accepts no settings
     _heard: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
+from core.host.checked_settings import CheckedBefore
 from core.host.every_fault import load_every_fault
 from core.host.faults import Faults, unknown_key
+from core.host.packed_settings import packed
 from core.host.plugin import Manifest, Plugin
 from core.host.plugin_schema import plain
 from core.host.toml_document import dotted
@@ -82,15 +84,17 @@ class PluginSections:
         place: Callable[..., str],
         origin: Callable[[Path], str],
         check_name: CheckName,
+        checked: CheckedBefore,
     ) -> None:
         self._plugins = plugins
         self._faults = faults
         self._place = place
         self._origin = origin
         self._check_name = check_name  # of people and roles that settings name
+        self._checked_before = checked
         self._defaults = self._sections(document.get("plugins", {}), ("plugins",))
         self._configs: dict[str, dict[str, int]] = {}
-        self.configs: dict[str, list[dict[str, Any]]] = {}
+        self._found: dict[str, list[dict[str, Any]]] = {}
 
     def unit(self, slug: str, table: Any) -> dict[str, dict[str, Any]]:
         """Return what each plugin is in a unit: `enabled`, its origin, and the number of its settings in `configs`."""
@@ -103,6 +107,10 @@ class PluginSections:
             number = self._number(plugin, given, places, is_needed=enabled or bool(given))
             result[name] = {"enabled": enabled, "origin": origin, "config": number}
         return result
+
+    def configs(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the settings that units were found to have, by plugin, as they are stored."""
+        return {name: packed(items) for name, items in self._found.items()}
 
     def _sections(self, tables: Any, prefix: Path) -> dict[str, dict[str, Any]]:
         """Check the shape of `[plugins.X]` or `[units.U.plugins.X]` tables and return them by plugin."""
@@ -169,7 +177,7 @@ class PluginSections:
         if values is None:
             numbers[key] = -1
             return None
-        stored = self.configs.setdefault(plugin.name, [])
+        stored = self._found.setdefault(plugin.name, [])
         numbers[key] = len(stored)
         every = {leaf: self._origin_at(leaf, places) for leaf in [*leaves(values), *places]}
         stored.append(
@@ -184,6 +192,9 @@ class PluginSections:
         load = plugin.load_config
         if load is None:
             return given  # a plugin that cannot be loaded keeps its settings unchecked, and does not run
+        known = self._checked_before.values(plugin.name, given)
+        if known is not None:
+            return known
         try:
             with checking_names(self._check_name):
                 loaded = load_every_fault(lambda rest, missing: load(rest), given, known=plugin.config_keys)
