@@ -44,7 +44,7 @@ def change_and_lift(
         for item in list_quarantines(connection):
             unit, plugin = item["unit"], item["plugin"]
             is_meant = bool(switched_on & {(unit, plugin), (None, plugin)})
-            if item["active"] and is_meant and lift(connection, unit, plugin, by, clock.now()):
+            if item["active"] and is_meant and lift(connection, unit, plugin, by, clock.now(), reason):
                 lifted.append(unit)
 
     done = change(

@@ -16,12 +16,12 @@ from core.cli.pending_tables import missing_tables, tables_note
 from core.cli.printing import command, print_fields, print_json, print_table, safe
 from core.cli.session import Session, plugin_name
 from core.host import versions
-from core.host.applying import Applied, apply, drift, rollback
+from core.host.applying import Applied, apply, drift, refuse_emptied, rollback
 from core.host.configuration import resolve
 from core.host.environment import toml_value
 from core.host.plugin_schema import plain
 from core.host.toml_document import dotted, keys, parse, read_text, value_at
-from core.model.errors import ConfigurationRefused, DatabaseNotReady, NotFound, did_you_mean
+from core.model.errors import DatabaseNotReady, NotFound, did_you_mean
 from core.model.instants import format_instant
 
 config = click.Group("config", help="plugins.toml as desired state: check, apply, change single keys, go back.")
@@ -34,8 +34,9 @@ BY = click.option("--by", default=None, help="Who does it.  [default: you]")
 def check(session: Session, as_json: bool) -> None:
     """Check plugins.toml as a whole, without applying it. Every fault is told at once."""
     path = session.environment.config_path
-    before = _in_force(session)
-    resolved = resolve(read_text(path), session.surroundings(), before=before.resolved if before else None)
+    before, text = _in_force(session), read_text(path)
+    refuse_emptied(path, text, before)
+    resolved = resolve(text, session.surroundings(), before=before.resolved if before else None)
     broken = {name: plugin.error for name, plugin in session.plugins().items() if plugin.error}
     if as_json:
         print_json({"file": str(path), "faults": [], "plugins_with_errors": broken, "absent": resolved["absent"]})
@@ -84,7 +85,7 @@ def show(session: Session, as_json: bool) -> None:
         found = versions.newest(connection)
         difference = drift(connection, session.environment.config_path)
     if found is None:
-        raise ConfigurationRefused("No configuration was applied yet; run `outrigger config apply`.")
+        raise versions.nothing_applied()
     if as_json:
         resolved = {
             key: found.resolved[key] for key in ("server", "dispatch", "sources", "units", "endpoints", "plugins")
@@ -128,7 +129,9 @@ def diff(session: Session, as_json: bool) -> None:
 def export(session: Session, number: int | None, as_json: bool) -> None:
     """Print a version's document, changes included, as plugins.toml would say it."""
     with session.database.read() as connection:
-        found = versions.version(connection, number or versions.current_number(connection))
+        found = versions.newest(connection) if number is None else versions.version(connection, number)
+    if found is None:
+        raise versions.nothing_applied()
     if as_json:
         print_json({**found.outline(), "document": found.document})
     else:
@@ -161,16 +164,16 @@ def roll_back(session: Session, number: int, reason: str, by: str | None, as_jso
         session.database, session.environment.config_path, session.surroundings(), number,
         clock=session.clock, by=by or person(), reason=reason,
     )  # fmt: skip
-    _tell(session, applied, as_json)
+    _tell(session, applied, as_json, said=f"version {number}")
 
 
-def _tell(session: Session, applied: Applied, as_json: bool) -> None:
+def _tell(session: Session, applied: Applied, as_json: bool, said: str = "plugins.toml") -> None:
     if not applied.is_new:
         text = f"Version {applied.number} says this already; nothing changed."
         if applied.written_back:
             text = f"Version {applied.number} stays in force, and its changes were written into the file."
     else:
-        text = f"Version {applied.number} is in force."
+        text = f"Version {applied.number} is in force; it says what {said} says."
     if applied.not_written:
         text += f" The file was not changed: {applied.not_written}."
     if applied.absent:

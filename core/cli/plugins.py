@@ -17,6 +17,7 @@ from core.host.plugin import Plugin
 from core.host.settings import Configuration, PluginSetting
 from core.host.switches import switch_path
 from core.host.toml_document import dotted
+from core.host.versions import newest
 from core.model.errors import ConfigurationRefused, NotFound, did_you_mean
 from core.store.reading.configuration import list_quarantines
 
@@ -36,7 +37,7 @@ def list_(session: Session, unit: str | None, as_json: bool) -> None:
     for name, plugin in session.plugins().items():
         settings: list[PluginSetting | None] = [*_settings(configuration, name, unit)]
         for setting in settings or [None]:
-            rows.append(_row(name, plugin, setting, session, quarantined))
+            rows.append(_row(name, plugin, setting, session, quarantined, is_applied=configuration is not None))
     rows += _missing(configuration, session, unit)
     if as_json:
         print_json({"config_version": configuration.number if configuration else None, "items": rows})
@@ -51,11 +52,13 @@ def list_(session: Session, unit: str | None, as_json: bool) -> None:
 
 
 def _row(
-    name: str, plugin: Plugin, setting: PluginSetting | None, session: Session, quarantined: dict[tuple[str, str], str]
-) -> dict[str, Any]:
+    name: str, plugin: Plugin, setting: PluginSetting | None, session: Session,
+    quarantined: dict[tuple[str, str], str], *, is_applied: bool,
+) -> dict[str, Any]:  # fmt: skip
     problem = plugin.error
     if setting is None:
-        state, origin = "not applied", "installed since; `outrigger plugins enable` switches it on"
+        installed_since = "installed since; `outrigger plugins enable` switches it on"
+        state, origin = "not applied", installed_since if is_applied else "no configuration was applied yet"
     else:
         state, origin = "on" if setting.enabled else "off", setting.origins.get("enabled", "")
         problem = problem or session.configurations.faults.get((setting.unit, name))
@@ -102,6 +105,7 @@ def show(session: Session, name: str, unit: str | None, as_json: bool) -> None:
     plugin = _known(session, name)
     configuration = _configuration(session, unit)
     settings = _settings(configuration, plugin.name, unit)
+    quarantined = _quarantined(session)
     facts = {
         "name": plugin.name,
         "title": plugin.manifest.title,
@@ -116,7 +120,12 @@ def show(session: Session, name: str, unit: str | None, as_json: bool) -> None:
     }
     if as_json:
         units = {
-            item.unit: {"enabled": item.enabled, "values": dict(item.values), "origins": dict(item.origins)}
+            item.unit: {
+                "enabled": item.enabled,
+                "quarantine": quarantined.get((item.unit, plugin.name)),
+                "values": dict(item.values),
+                "origins": dict(item.origins),
+            }
             for item in settings
         }
         print_json({**facts, "units": units, "settings": dict(plugin.config_keys)})
@@ -124,7 +133,10 @@ def show(session: Session, name: str, unit: str | None, as_json: bool) -> None:
     print_fields([(key, ", ".join(value) if isinstance(value, list) else value) for key, value in facts.items()])
     for setting in settings:
         state = "on" if setting.enabled else "off"
+        held = quarantined.get((setting.unit, plugin.name))
         click.echo(f"\n{setting.unit}: {state} ({safe(setting.origins.get('enabled', ''))})")
+        if held:
+            click.echo(f"! quarantined: {safe(held)}; `outrigger plugins enable` lifts it")
         rows = [{"setting": key, "value": value, "origin": setting.origins.get(key, "default")}
                 for key, value in _flat(setting.values)]  # fmt: skip
         if rows:
@@ -167,7 +179,7 @@ def _switch(
     session: Session, name: str, unit: str | None, reason: str, by: str | None, as_json: bool, *, enabled: bool
 ) -> None:
     plugin = plugin_name(name)
-    is_new = all(item.plugin != plugin for item in session.configuration().plugins.values())
+    is_new = plugin not in _in_force(session)
     result, lifted = change_and_lift(
         session.database, session.environment.config_path, session.surroundings(),
         changes={switch_path(plugin, unit): enabled}, by=by or person(), reason=reason, clock=session.clock,
@@ -181,7 +193,7 @@ def _switch(
     if missing:
         text += f" {tables_note(missing)}"
     elif units and is_new:
-        text += " It is new here: restart the server to load its code."
+        text += " It is new here: restart the server to load its code, if that was started before."
     if lifted:
         text += f" Its quarantine is lifted in {', '.join(lifted)}."
     if result.not_written:
@@ -236,6 +248,13 @@ def new(session: Session, name: str, directory: Path | None, title: str, owner: 
         next_ = f"set OUTRIGGER_PLUGIN_DIRS={root.resolve()}, for the server too, so that it is found; {next_}"
     text = f"{folder} is written. Next: {next_}"
     done(as_json, text, folder=str(folder), files=files)
+
+
+def _in_force(session: Session) -> set[str]:
+    """Return the names of the plugins of the version in force, without loading anybody's settings."""
+    with session.database.read() as connection:
+        found = newest(connection)
+    return {name for of_unit in found.resolved["plugins"].values() for name in of_unit} if found is not None else set()
 
 
 def _known(session: Session, name: str) -> Plugin:

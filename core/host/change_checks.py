@@ -25,13 +25,19 @@ DEEPEST = 32
 def check_changes(changes: Mapping[Path, Any], before: Version, around: Surroundings) -> None:
     """Refuse what cannot be changed. Raises InvalidRequest, NotFound, PluginRefused, ConfigurationRefused."""
     for path, value in changes.items():
-        fault = "an empty path of keys" if not all(path) or not path else _value_fault(value)
+        fault = _path_fault(path) or _value_fault(value)
         if fault:
             raise InvalidRequest(
                 f"`{dotted(path)}` cannot be set: {fault}.", errors=[{"path": dotted(path), "message": fault}]
             )
         _check_environment(path, before)
         _check_names(path, value, before, around)
+
+
+def _path_fault(path: Path) -> str | None:
+    if "" in _owner(path):
+        return "the name of its unit or plugin is empty"
+    return "an empty path of keys" if not path or not all(path) else None
 
 
 def _value_fault(value: Any, depth: int = 0) -> str | None:
@@ -97,9 +103,9 @@ def _check_names(path: Path, value: Any, before: Version, around: Surroundings) 
 
 def _owner(path: Path) -> tuple[str | None, str | None]:
     """Return the unit and the plugin whose key this is; None where the key is nobody's, or for every unit."""
-    if path[0] == "plugins":
+    if path[:1] == ("plugins",):
         return None, path[1] if len(path) > 1 else None
-    if path[0] == "units" and len(path) > 2 and path[2] == "plugins":
+    if path[:1] == ("units",) and len(path) > 2 and path[2] == "plugins":
         return path[1], path[3] if len(path) > 3 else None
     return None, None
 

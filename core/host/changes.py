@@ -22,8 +22,16 @@ from core.host.file_state import write_back
 from core.host.plugin_schema import plain
 from core.host.toml_document import MAX_FILE, digest, dotted, read, same
 from core.host.toml_editing import edit
-from core.host.versions import Version, check_words, current_number, newest, store_version
-from core.model.errors import ConfigurationConflict, ConfigurationRefused, InvalidRequest
+from core.host.versions import (
+    Version,
+    check_reason,
+    check_words,
+    current_number,
+    newest,
+    nothing_applied,
+    store_version,
+)
+from core.model.errors import ConfigurationConflict, ConfigurationRefused
 from core.store.database import Database
 from core.time.clock import Clock
 
@@ -80,14 +88,13 @@ def change(
     for a reason that is missing or too long, NotFound for an unknown plugin or unit, PluginRefused for a plugin that
     cannot run, ConfigurationRefused with every fault, ConfigurationConflict when somebody else was faster.
     """
-    if not reason.strip():
-        raise InvalidRequest("Say why: the reason is missing.", errors=[{"path": "reason", "message": "Missing."}])
+    check_reason(reason)
     check_words(by, reason)
     for _ in range(ATTEMPTS):
         with database.read() as connection:
             before = newest(connection)
         if before is None:
-            raise ConfigurationRefused("No configuration was applied yet; run `outrigger config apply`.")
+            raise nothing_applied()
         check_expected(before, expected)
         new = _next_version(before, around, changes, Who(by, clock.now(), reason))
         try:

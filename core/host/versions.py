@@ -73,6 +73,11 @@ def absent_plugins(found: Version | None, installed: Collection[str]) -> dict[st
     return absent
 
 
+def nothing_applied() -> ConfigurationRefused:
+    """Return the letter for a server without a first version."""
+    return ConfigurationRefused("No configuration was applied yet; run `outrigger config apply`.")
+
+
 def current_number(connection: Connection) -> int:
     """Return the number of the version in force; 0 when nothing was applied yet. One look into an index."""
     return int(connection.execute(_NUMBER).scalar_one())
@@ -94,10 +99,13 @@ def last_applied(connection: Connection) -> Version | None:
 
 def version(connection: Connection, number: int) -> Version:
     """Return one version. Raises NotFound."""
-    row = connection.execute(sa.select(config_versions).where(config_versions.c.number == number)).first()
-    if row is None:
-        raise NotFound(f"There is no configuration version {number}.")
-    return Version(*row)
+    last = current_number(connection)
+    if 0 < number <= last:  # and so one that the column can hold
+        row = connection.execute(sa.select(config_versions).where(config_versions.c.number == number)).first()
+        if row is not None:
+            return Version(*row)
+    newest_is = f"the newest is {last}" if last else "nothing was applied yet; run `outrigger config apply`"
+    raise NotFound(f"There is no configuration version {number}: {newest_is}.")
 
 
 def history(connection: Connection, limit: int = 50) -> list[dict[str, Any]]:
@@ -136,6 +144,12 @@ def lock_versions(connection: Connection) -> None:
     """Let no other transaction make a version before this one ends."""
     if connection.dialect.name != "sqlite":  # where a write transaction is alone anyway
         connection.exec_driver_sql("LOCK TABLE config_versions IN SHARE ROW EXCLUSIVE MODE")
+
+
+def check_reason(reason: str) -> None:
+    """Refuse a change that nobody gave a reason for. Raises InvalidRequest."""
+    if not reason.strip():
+        raise InvalidRequest("Say why: the reason is missing.", errors=[{"path": "reason", "message": "Missing."}])
 
 
 def check_words(by: str, reason: str) -> None:
@@ -180,7 +194,7 @@ class Configurations:
             return held[0]
         found = newest(connection)
         if found is None:
-            raise ConfigurationRefused("No configuration was applied yet; run `outrigger config apply`.")
+            raise nothing_applied()
         with self._building:
             held = build(found.number, found.resolved, self._plugins, self._loaded)
         self._held = held  # one assignment, so that threads see the old one or the new one, never a mixture

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from core.model.errors import printable
 from core.model.outcomes import DeliveryStatus
 from core.pipeline.backoff import delivery_delay
 from core.pipeline.slot import Call
@@ -82,17 +83,23 @@ def _fail_delivery(connection: Connection, call: Call, how: str, now: datetime) 
     )
 
 
-def lift(connection: Connection, unit: str, plugin: str, by: str, now: datetime) -> bool:
-    """End a plugin's quarantine in a unit; its deliveries go on in order. Returns whether there was one."""
+def lift(connection: Connection, unit: str, plugin: str, by: str, now: datetime, reason: str = "") -> bool:
+    """End a plugin's quarantine in a unit; its deliveries go on in order. Returns whether there was one.
+
+    `reason` is why somebody thinks that it runs again; it stands in the trail and beside the plugin.
+    """
     audit.lock(connection)
     changed = connection.execute(
         sa.update(quarantines)
         .where(quarantines.c.unit == unit, quarantines.c.plugin == plugin, quarantines.c.active.is_(True))
-        .values(active=False, crashes=0, reason="lifted", changed_at=now, changed_by=by)
+        .values(
+            active=False, crashes=0, reason=f"lifted: {reason}" if reason else "lifted", changed_at=now, changed_by=by
+        )
     )
     if changed.rowcount:
         audit.append(
-            connection, actor=by, action="quarantine.lifted", subject=f"{unit}/{plugin}", unit=unit, now=now
+            connection, actor=by, action="quarantine.lifted", subject=f"{unit}/{plugin}", unit=unit,
+            details={"reason": printable(reason, longest=500)} if reason else None, now=now,
         )  # fmt: skip
     return bool(changed.rowcount)
 

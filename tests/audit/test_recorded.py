@@ -21,6 +21,8 @@ from core.pipeline.slot import Call
 from core.store.audit import rows, verify
 from core.store.database import Database
 from core.store.migrate import migrate
+from core.store.reading.audit import AuditFilter, list_audit
+from core.store.reading.configuration import list_quarantines
 from core.store.reading.events import EventFilter
 from core.store.tables import audit, quarantines
 from core.time.built_in import BUILT_IN
@@ -91,7 +93,10 @@ def test_a_quarantine_is_recorded_when_it_is_made_and_when_it_is_lifted(world: W
             record_crash(connection, call, "signal 9", world.clock.now(), limit=3)
     for _ in range(2):
         with world.database.write() as connection:
-            lift(connection, "energy", "lead_scoring", "wang", world.clock.now())
+            lift(connection, "energy", "lead_scoring", "wang", world.clock.now(), "mended in 1.1")
+    with world.database.read() as connection:
+        assert list_audit(connection, AuditFilter()).items[0]["details"] == {"reason": "mended in 1.1"}
+        assert list_quarantines(connection)[0]["reason"] == "lifted: mended in 1.1"
     assert acts(world) == [
         ("supervisor", "quarantine.made", "energy/lead_scoring", "energy"),
         ("wang", "quarantine.lifted", "energy/lead_scoring", "energy"),

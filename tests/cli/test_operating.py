@@ -128,6 +128,9 @@ def test_enabling_lifts_a_quarantine_and_the_list_shows_it_before(terminal: Term
     states = {item["unit"]: item for item in terminal.json("plugins", "list")["items"]}
     assert states["new_energy"]["state"] == "quarantined"
     assert "outrigger plugins enable" in states["new_energy"]["problem"]
+    shown = terminal.json("plugins", "show", "cli-sizer")["units"]
+    assert {unit: item["quarantine"] for unit, item in shown.items()}["new_energy"] == "hung; 3 in a row"
+    assert "! quarantined: hung; 3 in a row" in terminal.ok("plugins", "show", "cli-sizer")
     done = terminal.json("plugins", "enable", "cli-sizer", "--unit", "new_energy", "--reason", "mended")
     assert done["quarantine_lifted"] == ["new_energy"]
     assert {item["state"] for item in terminal.json("plugins", "list")["items"]} == {"on"}
@@ -141,6 +144,7 @@ def test_history_diff_export_and_rollback_go_together(terminal: Terminal) -> Non
     terminal.ok("config", "apply", "--reason", "fewer")
     assert [item["number"] for item in terminal.json("config", "history")["items"]] == [2, 1]
     assert terminal.ok("config", "export", "--number", "1") == first
+    assert "no configuration version 0: the newest is 2" in terminal.run("config", "export", "--number", "0").stderr
     terminal.ok("config", "rollback", "1", "--reason", "too few")
     assert (terminal.folder / "plugins.toml").read_text() == first
     assert terminal.json("config", "show")["origin"] == "rollback"

@@ -177,7 +177,7 @@ def test_a_key_with_a_dot_in_it_is_one_key(desk: Office) -> None:
         (("plugins", "host_scorer", "config", "hot_score"), 2**70, InvalidRequest, "64 bits"),
         (("plugins", "host_scorer", "config", "channel"), "\ud800", InvalidRequest, "no valid Unicode"),
         (("plugins", "host_scorer", "config", "channel"), object(), InvalidRequest, "a value of type object"),
-        (("plugins", "", "enabled"), True, InvalidRequest, "empty path"),
+        (("plugins", "", "enabled"), True, InvalidRequest, "plugin is empty"),
         ((), True, InvalidRequest, "empty path"),
     ],
 )

@@ -20,7 +20,7 @@ from core.host.file_state import write_back
 from core.host.switches import Switched, switch
 from core.host.toml_document import read_text
 from core.host.versions import Configurations, current, current_number, history, newest
-from core.model.errors import ConfigurationConflict, ConfigurationRefused, NotFound, PluginRefused
+from core.model.errors import ConfigurationConflict, ConfigurationRefused, InvalidRequest, NotFound, PluginRefused
 from core.store.database import Database
 from core.store.tables import config_versions
 from core.time.clock import FrozenClock
@@ -303,16 +303,41 @@ def test_a_crash_between_commit_and_write_back_loses_no_switch(office: Office) -
     assert office.drift().changes
 
 
+def test_a_file_that_became_empty_takes_nothing_away(office: Office) -> None:
+    office.apply()
+    office.write(" \n")
+    with pytest.raises(ConfigurationRefused, match="is empty, and version 1 is not"):
+        office.apply()
+    with pytest.raises(ConfigurationRefused, match="is empty"):
+        office.start()
+    assert (office.number(), office.is_enabled()) == (1, True)
+    office.write("# nothing is wanted here\n")
+    assert office.apply() == 2
+
+
+@pytest.mark.parametrize("number", [0, -1, 2, 2**31, 10**30])
+def test_a_version_that_never_was_is_not_found(office: Office, number: int) -> None:
+    office.apply()
+    with pytest.raises(NotFound, match="the newest is 1"):
+        rollback(office.database, office.path, office.around, number, clock=office.clock, by="IT", reason="back")
+
+
+def test_going_back_needs_a_reason(office: Office) -> None:
+    office.apply()
+    with pytest.raises(InvalidRequest, match="Say why"):
+        rollback(office.database, office.path, office.around, 1, clock=office.clock, by="IT", reason=" ")
+
+
 def test_rollback_brings_an_older_document_back_as_a_new_version(office: Office) -> None:
     office.apply()
     office.switch(False)
     office.clock.move(timedelta(days=1))
-    done = rollback(office.database, office.path, office.around, 1, clock=office.clock, by="IT", reason="")
+    done = rollback(office.database, office.path, office.around, 1, clock=office.clock, by="IT", reason="too early")
     assert (done.number, done.written_back) == (3, True)
     assert office.text() == TEXT
     assert office.is_enabled()
     with office.database.read() as connection:
-        assert newest(connection).reason == "back to version 1"  # type: ignore[union-attr]
+        assert newest(connection).reason == "too early"  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
