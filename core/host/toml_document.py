@@ -20,6 +20,10 @@ from typing import Any
 from core.model.errors import ConfigurationRefused
 
 MAX_FILE = 4 * 1024 * 1024
+DEEPEST = 64
+"""So many tables and lists may stand in one another."""
+
+_BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")  # how UTF-16 begins
 
 _PLAIN_KEY = re.compile(r"[\w-]+")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'|[^.\s"\']+')
@@ -28,7 +32,8 @@ _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'|[^.\s"\']+')
 def read_text(path: Path) -> str:
     """Return the file's text. Raises ConfigurationRefused saying what to do."""
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(MAX_FILE + 1)
     except FileNotFoundError:
         raise ConfigurationRefused(
             f"There is no configuration file {path}. Set OUTRIGGER_CONFIG, or run in the folder that holds it."
@@ -37,33 +42,66 @@ def read_text(path: Path) -> str:
         raise ConfigurationRefused(f"The configuration file {path} cannot be read: {error.strerror}.") from None
     if len(raw) > MAX_FILE:
         raise ConfigurationRefused(f"The configuration file {path} is larger than {MAX_FILE} bytes.")
+    if raw.startswith(b"\xef\xbb\xbf"):
+        raise ConfigurationRefused(
+            f"The configuration file {path} begins with a byte order mark (BOM), which TOML does not know. Save it as "
+            '"UTF-8" without "BOM".'
+        )
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ConfigurationRefused(f"The configuration file {path} is no UTF-8 text: byte {error.start}.") from None
+        line = raw.count(b"\n", 0, error.start) + 1
+        where = "it is UTF-16" if raw.startswith(_BYTE_ORDER_MARKS) else f"line {line} is not (is the file GBK?)"
+        raise ConfigurationRefused(
+            f"The configuration file {path} is no UTF-8 text: {where}. Save it with the encoding UTF-8."
+        ) from None
 
 
 def parse(text: str, name: str) -> dict[str, Any]:
     """Parse TOML text. Raises ConfigurationRefused with line and column."""
     try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise ConfigurationRefused(
             f"{name} is no TOML: {error}", errors=[{"path": name, "message": str(error)}]
         ) from None
+    except RecursionError:
+        raise _too_deep(name) from None
+    if _is_too_deep(document):
+        raise _too_deep(name)
+    return document
+
+
+def _too_deep(name: str) -> ConfigurationRefused:
+    message = f"more than {DEEPEST} tables and lists stand in one another"
+    return ConfigurationRefused(f"{name}: {message}.", errors=[{"path": name, "message": message}])
+
+
+def _is_too_deep(document: Mapping[str, Any]) -> bool:
+    inside: list[Any] = [document]
+    for _ in range(DEEPEST + 1):
+        inside = [
+            item
+            for table in inside
+            for item in (table.values() if isinstance(table, dict) else table)
+            if isinstance(item, (dict, list))
+        ]
+        if not inside:
+            return False
+    return True
 
 
 def read(text: str, name: str) -> Mapping[str, Any]:
     """Parse TOML text that is only looked at: the answer is shared, so nobody may change it. Raises like `parse`."""
     try:
         return _shared(text)
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return parse(text, name)
+    except ConfigurationRefused:
+        return parse(text, name)  # which says the name of this text
 
 
 @functools.lru_cache(maxsize=2)  # what was there before a change and what is there after
 def _shared(text: str) -> Mapping[str, Any]:
-    return tomllib.loads(text)
+    return parse(text, "the text")
 
 
 def digest(text: str) -> str:
