@@ -65,6 +65,7 @@ def celery_app(broker_url: str, queue: str) -> Celery:
         worker_prefetch_multiplier=1,
         worker_enable_remote_control=True,
         worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry=True,
         broker_connection_retry_on_startup=True,

@@ -9,7 +9,6 @@ import structlog
 from celery import Celery
 
 from core.fleet.broker import DRAIN
-from core.model.errors import StorageUnavailable
 from core.pipeline.lanes import mark
 from core.store.database import Database
 from core.time.clock import Clock
@@ -75,10 +74,11 @@ class LanePost:
                 if not lanes:
                     return
             try:
-                with self._database.write() as connection:
+                with self._database.statements() as connection:
                     new = mark(connection, lanes, self._clock.now())
-            except StorageUnavailable as error:
-                _log.warning("lanes_not_marked", reason=error.message)
+            except Exception as error:
+                # The scan finds these lanes; a thread that ended would leave all later ones to it.
+                _log.warning("lanes_not_marked", reason=f"{type(error).__name__}: {error}")
                 continue
             if new and not self.publish(new):
                 threading.Event().wait(LULL_S if not self._closing else 0)

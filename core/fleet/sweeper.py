@@ -33,12 +33,17 @@ class Sweeper:
         if around.crash is not None:
             drainer.mend(*around.crash)
         news = SwitchNews(around.plugins, around.configurations, around.slot)
+        version = 0
         while not around.stopping():
             around.slot.beat()
             began = time.monotonic()
             try:
                 with around.database.read() as connection:
                     news.tell(connection)
+                    newest = around.configurations.current(connection).number
+                    if version != newest:
+                        _log.info("configuration_picked_up", version=newest)
+                    version = newest
                     waiting = left_behind(connection, around.clock.now())
                 keep_up(around.database, around.clock, drainer.dispatcher.is_able)
                 self._have_drained(waiting, drainer)
@@ -52,7 +57,7 @@ class Sweeper:
         around = self.around
         if not waiting:
             return
-        with around.database.write() as connection:
+        with around.database.statements() as connection:
             lost = mark(connection, waiting, around.clock.now())
         if lost and drainer.post.publish(lost):
             return

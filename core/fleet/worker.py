@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import socket
@@ -59,9 +60,10 @@ class LaneWorker:
         if self.crash is not None:
             drainer.mend(*self.crash)
         drain_task(self.app, drainer.drain)
+        signals.setup_logging.connect(_keep_logging, weak=False)
         worker = self.app.Worker(
             hostname=f"{self.name}.{os.getpid()}@{socket.gethostname()}", pool="solo", concurrency=1,
-            without_gossip=True, without_mingle=True, loglevel="WARNING", quiet=True, optimization="fair",
+            without_gossip=True, without_mingle=True, quiet=True, optimization="fair",
         )  # fmt: skip
 
         def ended(**_: object) -> None:
@@ -102,7 +104,7 @@ class LaneDrainer:
 
     def work(self) -> None:
         """Take all marks, and work until nothing is left or the time is over; what is left then is told of anew."""
-        with self._around.database.write() as connection:
+        with self._around.database.statements() as connection:
             clean(connection)
         until = time.monotonic() + SLICE_S
         while not self._around.stopping() and time.monotonic() < until:
@@ -120,17 +122,29 @@ class LaneDrainer:
 
     def _go_on(self) -> None:
         now = self._around.clock.now()
-        with self._around.database.write() as connection:
+        with self._around.database.statements() as connection:
             new = mark(connection, left_behind(connection, now, after=timedelta(0)), now)
         if new:
             self.post.publish(new)
 
     def mend(self, call: Call, how: str) -> None:
         """Go on where the worker before died: its batch is planned first, and then run one by one."""
-        after_crash(self._around.database, self._around.clock, self._around.configurations, call, how)
+        around = self._around
+        after_crash(
+            around.database, around.clock, around.configurations, call, how, slot=around.slot, stopping=around.stopping
+        )
         self.dispatcher.one_at_a_time = 2
         self.dispatcher.crashed = frozenset({(call.event_id, call.plugin)})
-        self.work()
+        try:
+            self.work()
+        except StorageUnavailable as error:
+            # The next message finds the dispatcher as careful as it is now.
+            _log.warning("database_away", reason=error.message)
+
+
+def _keep_logging(**_: object) -> None:
+    """Be there: Celery sets up logging of its own, and drops what is less than a warning, when nobody answers this."""
+    logging.getLogger("celery").setLevel(logging.WARNING)
 
 
 def resident() -> int:

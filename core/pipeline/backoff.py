@@ -27,6 +27,15 @@ def delivery_delay(attempt: int, name: str) -> timedelta:
     return _spread(min(DELIVERY_FIRST_S * 2**doublings, DELIVERY_CAP_S), name, attempt)
 
 
+def crash_delay(attempt: int, name: str) -> timedelta:
+    """Return how long to wait after attempt number `attempt` (from 1) ended with its worker.
+
+    The first time not at all: most workers that are lost were not lost by the plugin they were just calling, and a
+    record should not wait for that. The delivery runs alone then, which tells; from there on it waits like any other.
+    """
+    return timedelta(0) if attempt <= 1 else delivery_delay(attempt - 1, name)
+
+
 def outbox_delay(attempt: int, name: str) -> timedelta | None:
     """Return how long to wait after failed attempt number `attempt` (from 1), or None when it was the last."""
     if attempt > len(OUTBOX_SCHEDULE_S):

@@ -21,7 +21,7 @@ from core.model.outcomes import (
     check_delivery_step,
 )
 from core.model.schemas import canonical_json
-from core.pipeline.backoff import delivery_delay
+from core.pipeline.backoff import crash_delay, delivery_delay
 from core.pipeline.care import Care, take
 from core.pipeline.plan import Surroundings
 from core.pipeline.recorder import Rows
@@ -158,7 +158,7 @@ def _outcome_columns(delivery: DeliveryWork, around: Surroundings, *, name: str)
     if delivery.planned_as is DeliveryStatus.WAITING and limits.max_wait is not None:
         values["wait_until"] = now + limits.max_wait
     if delivery.planned_as is DeliveryStatus.RETRYABLE:
-        values["due_at"] = now + delivery_delay(max(delivery.attempts, 1), name)
+        values["due_at"] = now + crash_delay(max(delivery.attempts, 1), name)
     outcome = delivery.outcome
     if outcome is not None and delivery.planned_as is None:
         values |= {"status": outcome.status.value, "reason": outcome.reason, "trace": outcome.trace}

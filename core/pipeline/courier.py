@@ -119,6 +119,7 @@ class Courier:
         """Take a newer configuration version; timers whose plugin it switches on run again."""
         if self._configuration is not None and newest.number == self._configuration.number:
             return
+        _log.info("configuration_picked_up", version=newest.number)
         self._configuration = newest
         with self.database.write() as connection:
             released = release_held(connection, newest)

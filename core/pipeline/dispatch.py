@@ -186,8 +186,7 @@ class Dispatcher:
     def _surroundings(self, reading: Connection) -> Surroundings:
         configuration = self._configurations.current(reading)
         if configuration.number != self._version:
-            if self._version:
-                _log.info("configuration_picked_up", version=configuration.number)
+            _log.info("configuration_picked_up", version=configuration.number)
             self._version = configuration.number
         limit_s = configuration.dispatch.hook_time_limit_s
         if not self._database.is_sqlite and limit_s > SLOW_HOOK_S:

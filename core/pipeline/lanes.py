@@ -4,7 +4,8 @@ A mark is set after the events are committed and taken away before the lanes are
 before a mark that stood there is seen by whoever takes it away, and whatever came later sets a new one. Who comes takes
 all marks and works at every lane that nobody else works at, since a batch of many lanes costs little more than one of
 a single lane; the messages of the others then find no mark and end at once. Marks are only wake-ups: one that is lost
-costs a second, since `left_behind` looks into the tables themselves.
+costs a second, since `left_behind` looks into the tables themselves. Each of these functions is one statement, for a
+connection on which it is a transaction of its own: a process that is stopped in between must not hold the others up.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ INSERT INTO dirty_lanes (lane, marked_at) SELECT lane, %s FROM unnest(%s::int[])
 ON CONFLICT (lane) DO UPDATE SET marked_at = excluded.marked_at WHERE dirty_lanes.marked_at <= %s
 RETURNING lane
 """
+# A mark that somebody else is setting or taking away at this moment is theirs, and nobody waits for them.
+_CLEAN = """
+DELETE FROM dirty_lanes WHERE lane IN (SELECT lane FROM dirty_lanes FOR UPDATE SKIP LOCKED) RETURNING lane
+"""
 _LEFT_BEHIND = f"""
 SELECT DISTINCT lane FROM (
     (SELECT lane FROM events WHERE status = '{EventStatus.ACCEPTED}' AND accepted_at <= %s
@@ -55,8 +60,8 @@ def mark(connection: Connection, lanes: Iterable[int], now: datetime, *, again: 
 
 
 def clean(connection: Connection) -> set[int]:
-    """Take all marks away, in a transaction that ends before the lanes are looked at; return whose they were."""
-    return {int(row[0]) for row in connection.exec_driver_sql("DELETE FROM dirty_lanes RETURNING lane")}
+    """Take all marks away, before the lanes are looked at; return whose they were."""
+    return {int(row[0]) for row in connection.exec_driver_sql(_CLEAN)}
 
 
 def is_marked(connection: Connection, lane: int) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from core.model.errors import printable
 from core.model.outcomes import DeliveryStatus
-from core.pipeline.backoff import delivery_delay
+from core.pipeline.backoff import crash_delay
 from core.pipeline.slot import Call
 from core.store import audit
 from core.store.columns import status_in
@@ -30,7 +30,7 @@ _QUARANTINED = status_in(DeliveryStatus.QUARANTINED)
 def record_crash(connection: Connection, call: Call, how: str, now: datetime, *, limit: int) -> bool:
     """Count a crash of a plugin in a unit; return whether it is in quarantine now.
 
-    The delivery it died on, when it is stored already, becomes retryable like after any other failure.
+    The delivery it died on, when it is stored already, becomes retryable; the first time it need not wait for that.
     """
     _fail_delivery(connection, call, how, now)
     audit.lock(connection)  # before the quarantine's row, which a switch that lifts it takes in this order too
@@ -78,7 +78,7 @@ def _fail_delivery(connection: Connection, call: Call, how: str, now: datetime) 
             status=DeliveryStatus.RETRYABLE.value,
             attempts=attempts,
             reason=f"the worker was lost: {how}",
-            due_at=now + delivery_delay(attempts, f"dlv_{row.id}"),
+            due_at=now + crash_delay(attempts, f"dlv_{row.id}"),
         )
     )
 

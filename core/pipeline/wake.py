@@ -9,6 +9,7 @@ import contextlib
 import os
 import select
 import threading
+from typing import Any
 
 import structlog
 
@@ -51,10 +52,11 @@ def listen(database: Database, bell: Bell, channel: str = "outrigger_events") ->
     def run() -> None:
         import psycopg
 
+        patience: dict[str, Any] = dict(database.patience)
         url = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
         while True:
             try:
-                with psycopg.connect(url, autocommit=True) as connection:
+                with psycopg.connect(url, autocommit=True, **patience) as connection:
                     connection.execute(f"LISTEN {channel}")
                     for _ in connection.notifies():
                         bell.ring()

@@ -87,7 +87,9 @@ class Worker:
         )  # fmt: skip
         if self.crash is not None:
             call, how = self.crash
-            after_crash(self.database, self.clock, self.configurations, call, how)
+            after_crash(
+                self.database, self.clock, self.configurations, call, how, slot=self.slot, stopping=self.stopping
+            )
             dispatcher.one_at_a_time = 2
             dispatcher.crashed = frozenset({(call.event_id, call.plugin)})
         return dispatcher
@@ -103,11 +105,26 @@ class Worker:
         keep_up(self.database, self.clock, dispatcher.is_able)
 
 
-def after_crash(database: Database, clock: Clock, configurations: ConfigurationSource, call: Call, how: str) -> None:
-    """Count a plugin that took its worker down, and say so."""
-    with database.write() as connection:
-        limit = configurations.current(connection).dispatch.crashes_to_quarantine
-        active = record_crash(connection, call, how, clock.now(), limit=limit)
+def after_crash(
+    database: Database, clock: Clock, configurations: ConfigurationSource, call: Call, how: str, *,
+    slot: CallSlot, stopping: Callable[[], bool], pause_s: float = IDLE_S,
+) -> None:  # fmt: skip
+    """Count a plugin that took its worker down, and say so; a database that is away is waited for.
+
+    Nobody but this process knows of the crash, so it is told before anything else is done.
+    """
+    while True:
+        slot.beat()
+        try:
+            with database.write() as connection:
+                limit = configurations.current(connection).dispatch.crashes_to_quarantine
+                active = record_crash(connection, call, how, clock.now(), limit=limit)
+            break
+        except StorageUnavailable as error:
+            _log.warning("database_away", reason=error.message, retry_in_s=pause_s)
+            if stopping():
+                return
+            time.sleep(pause_s)
     _log.error(
         "plugin_took_worker_down", unit=call.unit, plugin=call.plugin, event_id=call.event_id, how=how,
         quarantined=active,

@@ -30,6 +30,13 @@ except ImportError:  # no wheel for this platform: the system's SQLite, with a r
 JOURNAL_WAIT_S = 30.0
 """How long to try to set the journal mode of a database that others use at this moment."""
 
+PATIENCE: dict[str, int] = {
+    "connect_timeout": 5, "keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}  # fmt: skip
+"""How long a connection to PostgreSQL bears silence of the network, where the URL does not say otherwise: some ten
+seconds. By default a process whose database host vanished would wait for a quarter of an hour, or two hours."""
+
 WAL_SAFE_SINCE = (3, 51, 3)
 """SQLite 3.7.0 to 3.51.2 can lose committed WAL frames in a race at a WAL reset; from here on it is mended."""
 
@@ -67,6 +74,7 @@ class Database:
         elif self.dialect == "postgresql":
             self.url = self.url.set(drivername="postgresql+psycopg")  # the one driver there is, whatever was written
             self.engine = self._postgresql_engine(pool_size)
+            self._single = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         else:
             near = " Write postgresql+psycopg:// instead." if self.dialect == "postgres" else ""
             raise ConfigurationRefused(
@@ -99,10 +107,15 @@ class Database:
             max_overflow=32, pool_reset_on_return="rollback", skip_autocommit_rollback=True,
         )  # fmt: skip
 
+    @property
+    def patience(self) -> dict[str, int]:
+        """What a connection to PostgreSQL is opened with beside its URL."""
+        return {name: value for name, value in PATIENCE.items() if name not in self.url.query}
+
     def _postgresql_engine(self, pool_size: int) -> Engine:
         engine = sa.create_engine(
             self.url, pool_size=pool_size, max_overflow=32, pool_pre_ping=True,
-            pool_recycle=1800,
+            pool_recycle=1800, connect_args=self.patience,
         )  # fmt: skip
 
         @sa.event.listens_for(engine, "connect")
@@ -110,6 +123,7 @@ class Database:
             # A stopped process must lose its transaction (and its lanes), or it could write late when it wakes.
             autocommit, connection.autocommit = connection.autocommit, True
             connection.execute("SET idle_in_transaction_session_timeout = '20s'")
+            connection.execute("SET tcp_user_timeout = '20s'")  # the same for one whose host vanished amid an answer
             connection.execute("SET synchronous_commit = on")
             connection.execute("SET timezone = 'UTC'")
             connection.autocommit = autocommit
@@ -132,6 +146,15 @@ class Database:
         connection.rollback()
         if self.is_sqlite:
             _end(connection)
+
+    @contextlib.contextmanager
+    def statements(self) -> Iterator[Connection]:
+        """On PostgreSQL: hand out a connection on which every statement is a transaction of its own.
+
+        Nothing stays locked between two statements, so a process that is stopped there holds nobody up.
+        """
+        with self._as_storage_error(), self._single.connect() as connection:
+            yield connection
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:

@@ -83,3 +83,27 @@ def test_due_deliveries_leave_their_lane_behind_and_those_of_later_do_not(databa
         )
         assert left_behind(connection, NOW - timedelta(seconds=1)) == []
         assert left_behind(connection, NOW) == [42]
+
+
+def impatient(database: Database) -> Any:
+    """Return a connection whose statements wait for no lock of another."""
+    connection = database.engine.execution_options(isolation_level="AUTOCOMMIT").connect()
+    connection.exec_driver_sql("SET lock_timeout = '200ms'")
+    return connection
+
+
+def test_whoever_is_stopped_after_marking_or_taking_marks_holds_nobody_up(database: Database) -> None:
+    with database.statements() as stopped, impatient(database) as other:
+        mark(stopped, [3, 7], NOW)
+        assert clean(other) == {3, 7}
+        mark(other, [3], NOW)
+        clean(stopped)
+        assert mark(other, [3, 7], NOW) == [3, 7]
+
+
+def test_marks_that_somebody_is_just_taking_away_are_theirs(database: Database) -> None:
+    with database.statements() as connection:
+        mark(connection, [3, 7], NOW)
+    with database.write() as busy, impatient(database) as other:
+        busy.exec_driver_sql("DELETE FROM dirty_lanes WHERE lane = 3")
+        assert clean(other) == {7}

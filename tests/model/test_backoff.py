@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.pipeline.backoff import JITTER, OUTBOX_SCHEDULE_S, delivery_delay, outbox_delay
+from core.pipeline.backoff import JITTER, OUTBOX_SCHEDULE_S, crash_delay, delivery_delay, outbox_delay
 
 DELIVERIES = [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10240, 20480, 21600, 21600]
 OUTBOX = [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400]
@@ -26,6 +26,12 @@ def test_a_message_follows_the_schedule_of_standard_webhooks(attempt: int, secon
     delay = outbox_delay(attempt, "msg_1")
     assert delay is not None
     assert seconds * (1 - JITTER) <= delay.total_seconds() <= seconds * (1 + JITTER)
+
+
+def test_a_delivery_whose_worker_was_lost_is_tried_again_at_once_and_then_like_any_other() -> None:
+    assert [crash_delay(attempt, "dlv_1") for attempt in (1, 2, 3)] == [
+        timedelta(0), delivery_delay(1, "dlv_1"), delivery_delay(2, "dlv_1"),
+    ]  # fmt: skip
 
 
 def test_a_message_is_given_up_after_its_tenth_attempt() -> None:

@@ -146,6 +146,19 @@ def _fault_of(database: Database, statement: str, *parameters: Any) -> sa.exc.DB
     return raised.value
 
 
+def test_a_connection_to_postgresql_does_not_wait_for_ever_for_a_silent_network(postgres_url: str) -> None:
+    for url, seconds in ((postgres_url, "5"), (f"{postgres_url}&keepalives_idle=77", "77")):
+        database = Database(url, pool_size=1)
+        try:
+            with database.read() as connection:
+                used = connection.connection.driver_connection.info.get_parameters()
+                assert (used["keepalives_idle"], used["tcp_user_timeout"]) == (seconds, "10000")
+                # On a socket of the machine itself there is no network to be silent.
+                assert connection.exec_driver_sql("SHOW tcp_user_timeout").scalar_one() in ("20s", "0")
+        finally:
+            database.close()
+
+
 def test_a_statement_that_is_wrong_is_not_taken_for_a_database_that_is_away(database: Database) -> None:
     mark = "?" if database.is_sqlite else "%s"
     assert not is_storage_fault(_fault_of(database, "SELECT * FROM nothing_of_this_name"))
