@@ -13,7 +13,7 @@ from core.host.environment import make_database_folder
 from core.host.plugin import Plugin
 from core.store.database import Database
 from core.store.migrate import migrate as run_migrations
-from core.store.migrate import pending
+from core.store.migrate import newer, pending
 
 _root = click.Group("operate")
 
@@ -38,7 +38,11 @@ def migrate(session: Session, check: bool, as_json: bool) -> None:
     if not as_json:
         click.echo(f"Migrating {database.url.render_as_string(hide_password=True)}", err=True)
     ran = run_migrations(database, found)
-    done(as_json, f"Ran {', '.join(ran)}." if ran else "The database is up to date.", ran=ran)
+    ahead = newer(database, found)
+    text = f"Ran {', '.join(ran)}." if ran else "The database is up to date."
+    if ahead:
+        text += f" A newer release has migrated it further ({', '.join(ahead)}); this one works with that."
+    done(as_json, text, ran=ran, newer=ahead)
 
 
 def _pending(session: Session, plugins: list[Plugin]) -> list[str]:

@@ -13,7 +13,7 @@ from core.host.discovery import load_schemas
 from core.host.versions import absent_plugins, newest
 from core.model.errors import ConfigurationConflict, ConfigurationRefused, DatabaseNotReady
 from core.store.database import Database
-from core.store.migrate import migrate, pending
+from core.store.migrate import migrate, newer, pending
 from core.time.clock import SystemClock
 
 _log = structlog.get_logger("outrigger.process")
@@ -33,6 +33,9 @@ def prepare(place: Place, *, apply_file: bool) -> None:
         raise DatabaseNotReady(
             f"The database lacks {len(missing)} migrations ({', '.join(missing[:4])}); run `outrigger migrate` first."
         )
+    ahead = newer(database, list(plugins.values()))
+    if ahead:
+        _log.warning("database_is_newer", migrations=ahead, advice="install the newer release here too")
     with database.read() as connection:
         before = newest(connection)
     absent = absent_plugins(before, plugins)

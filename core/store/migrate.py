@@ -1,6 +1,8 @@
 """Brings the database to the version this release needs: the core's migrations first, then each plugin's own.
 
 Core and plugins have a version table each, so a plugin can be removed with its tables and nothing else notices.
+A migration only adds, so processes of the release before go on working, and start, on a database that a newer release
+has migrated; to them it lacks nothing.
 """
 
 from __future__ import annotations
@@ -48,6 +50,16 @@ def pending(database: Database, plugins: Sequence[HasMigrations]) -> list[str]:
             f"{owner}:{revision}"
             for owner, folder, table in _places(plugins)
             for revision in _missing(connection, folder, table)
+        ]
+
+
+def newer(database: Database, plugins: Sequence[HasMigrations]) -> list[str]:
+    """Return the migrations of newer releases that the database has and this one does not know."""
+    with database.read() as connection:
+        return [
+            f"{owner}:{revision}"
+            for owner, folder, table in _places(plugins)
+            for revision in _unknown(_current(connection, _script(folder), table), _script(folder))
         ]
 
 
@@ -137,8 +149,15 @@ def _context(connection: Connection, script: ScriptDirectory, table: str) -> Mig
 def _missing(connection: Connection, folder: Path, table: str) -> list[str]:
     script = _script(folder)
     current = _current(connection, script, table)
+    if _unknown(current, script):
+        return []  # a newer release has been here, and what it ran begins with all of ours
     steps = list(script.iterate_revisions("heads", current or "base"))
     return [step.revision for step in reversed(steps) if step.revision not in current]
+
+
+def _unknown(current: tuple[str, ...], script: ScriptDirectory) -> list[str]:
+    known = {step.revision for step in script.walk_revisions()}
+    return [revision for revision in current if revision not in known]
 
 
 def _current(connection: Connection, script: ScriptDirectory, table: str) -> tuple[str, ...]:
