@@ -11,7 +11,8 @@ PIP := $(RUN) -m pip --disable-pip-version-check
 
 # Set PYTHON to choose the interpreter; otherwise the first of these that really runs is taken.
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
-# Processes that pytest uses, kills of `make crash`, and those of the short round inside `make test`.
+# Processes that pytest uses, kills of `make crash` (of `make fleet-faults`: faults of each kind), and those of the short
+# round inside `make test`.
 JOBS ?= 2
 N ?= 20
 TEST_KILLS ?= 3
@@ -80,6 +81,10 @@ bench-growth: $(VENV)/.test $(VENV)/.project ## What stored years, timers and ba
 .PHONY: crash
 crash: $(VENV)/.test $(VENV)/.project ## Kill -9 under load N times (N=20) and look for lost or doubled events
 	@$(RUN) -m tests.crash --kills $(N)
+
+.PHONY: fleet-faults
+fleet-faults: $(VENV)/.test $(VENV)/.project ## Each kind of fault N times (N=20) on a fleet of five hosts (ARGS='--broker redis')
+	@$(RUN) -m tests.fleet_faults --each $(N) $(ARGS)
 
 .PHONY: powercut
 powercut: $(VENV)/.test $(VENV)/.project ## Replay disk writes up to simulated power cuts and look for lost events

@@ -68,7 +68,7 @@ def run(
             tell(f"{kind}: ready after {server.start():.2f} s")
             crowd = chance.choice((4, 8, 12, 16))
             records = chance.randint(50, 200) // crowd
-            clients = [Client(number, server.port, records, seed, tally) for number in range(crowd)]
+            clients = [Client(number, [(server.address, server.port)], records, seed, tally) for number in range(crowd)]
             report.clients = crowd
             for client in clients:
                 client.start()

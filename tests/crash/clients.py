@@ -6,11 +6,14 @@ import random
 import threading
 import time
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.load.wire import Answer, Connection, ConnectionLost, event_body, signed
 
 PATH = "/webhooks/crm"
+Door = tuple[str, int]
+"""Where webhooks are received: a host and a port."""
 
 
 @dataclass(slots=True)
@@ -20,6 +23,7 @@ class Tally:
     acknowledged: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # record -> event ids
     outcomes: Counter[str] = field(default_factory=Counter)
     contradictions: list[str] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)  # answers that no sender with a sound request should get
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, what: str) -> None:
@@ -29,25 +33,39 @@ class Tally:
 
 
 class Client(threading.Thread):
-    """One CRM with records of its own; it waits for an answer before it sends a record's next event."""
+    """One CRM with records of its own; it waits for an answer before it sends a record's next event.
 
-    def __init__(self, number: int, port: int, records: int, seed: int, tally: Tally) -> None:
+    With several doors it knocks at any of them, and what is sent twice at once goes to two; `pace_s` is how long it
+    rests between two events on average.
+    """
+
+    def __init__(
+        self, number: int, doors: Sequence[Door], records: int, seed: int, tally: Tally, *, pace_s: float = 0.0
+    ) -> None:
         super().__init__(name=f"client-{number}", daemon=True)
         self._chance = random.Random(f"{seed}-{number}")
         self._records = [f"C-{number}-{index}" for index in range(records)]
         self._sent: Counter[str] = Counter()
-        self._connections = (Connection(port), Connection(port))
+        self._connections = [
+            Connection(port, host=host) for host, port in (doors if len(doors) > 1 else (*doors, *doors))
+        ]
+        self._pace_s = pace_s
         self._tally = tally
         self.stopping = threading.Event()
         self.pausing = threading.Event()
         self.is_waiting = False  # whether a request is on its way right now
+        self.is_resting = False  # whether it was told to pause and nothing of its is on the way
 
     def run(self) -> None:
         """Send until told to stop."""
         while not self.stopping.is_set():
             if self.pausing.is_set():
+                self.is_resting = True
                 time.sleep(0.005)
                 continue
+            self.is_resting = False
+            if self._pace_s:
+                self.stopping.wait(self._chance.expovariate(1 / self._pace_s))
             self._send_one(self._chance.choice(self._records))
         for connection in self._connections:
             connection.close()
@@ -84,7 +102,7 @@ class Client(threading.Thread):
 
     def _attempt(self, request: bytes, *, both: bool) -> Answer | None:
         """Send once, or twice at the same time; return an acknowledgement, or None when none came."""
-        used = self._connections if both else self._connections[:1]
+        used = self._chance.sample(self._connections, 2 if both else 1)
         answers: list[Answer] = []
         self.is_waiting = True
         try:
@@ -104,6 +122,8 @@ class Client(threading.Thread):
             self.is_waiting = False
         for answer in answers:
             self._tally.count("acknowledged" if answer.status in (200, 202) else f"failed_{answer.status}")
+            if answer.status not in (200, 202, 503) and len(self._tally.refusals) < 5:
+                self._tally.refusals.append(f"{answer.status} {answer.body.decode(errors='replace')}")
         good = [answer for answer in answers if answer.status in (200, 202)]
         if len({tuple(answer.event_ids) for answer in good}) > 1 or [a.status for a in good] == [202, 202]:
             with self._tally.lock:

@@ -57,7 +57,9 @@ def test_a_fleet_does_what_was_acknowledged_once_and_in_order_though_workers_are
     fleet: list[Host], postgres: str
 ) -> None:
     outside, tally = Outside(postgres), Tally()
-    clients = [Client(number, fleet[number % 2].port, 10, 20261123, tally) for number in range(4)]
+    clients = [
+        Client(number, [(host.address, host.port) for host in fleet[:2]], 10, 20261123, tally) for number in range(4)
+    ]
     try:
         for client in clients:
             client.start()

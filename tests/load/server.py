@@ -52,7 +52,7 @@ class Server:
     def __init__(
         self, folder: Path, url: str, config: str, *, workers: int | None = None, plugins: Path = PLUGINS
     ) -> None:
-        self.port = free_port()
+        self.address, self.port = "127.0.0.1", free_port()
         self.log = folder / "server.log"
         self._workers = workers
         self._config = folder / "plugins.toml"
@@ -130,7 +130,7 @@ class Server:
         """Wait until /readyz says 200. Raises ServerFailed."""
         deadline = time.monotonic() + patience_s
         while True:
-            answer = get(self.port, "/readyz")
+            answer = get(self.port, "/readyz", host=self.address)
             if answer is not None and answer.status == 200:
                 return
             if self._process is not None and self._process.poll() is not None:

@@ -70,8 +70,8 @@ class Answer:
 class Connection:
     """One kept connection; it opens itself when needed."""
 
-    def __init__(self, port: int, *, patience_s: float = 10.0) -> None:
-        self._port = port
+    def __init__(self, port: int, *, host: str = "127.0.0.1", patience_s: float = 10.0) -> None:
+        self._address = (host, port)
         self._patience_s = patience_s
         self._socket: socket.socket | None = None
 
@@ -79,7 +79,7 @@ class Connection:
         """Send a request. Raises ConnectionLost."""
         try:
             if self._socket is None:
-                self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=self._patience_s)
+                self._socket = socket.create_connection(self._address, timeout=self._patience_s)
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._socket.sendall(request)
         except OSError as error:
@@ -125,9 +125,9 @@ class Connection:
             self._socket = None
 
 
-def get(port: int, path: str, *, patience_s: float = 2.0) -> Answer | None:
+def get(port: int, path: str, *, host: str = "127.0.0.1", patience_s: float = 2.0) -> Answer | None:
     """Ask for a page over a connection of its own; None when nobody answers."""
-    connection = Connection(port, patience_s=patience_s)
+    connection = Connection(port, host=host, patience_s=patience_s)
     try:
         return connection.ask(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
     except ConnectionLost:
