@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
-from celery import Celery, signals
+from celery import Celery, bootsteps, signals
+from celery.worker import state
 
 from core.fleet.broker import drain_task
 from core.fleet.post import LanePost
@@ -61,6 +62,7 @@ class LaneWorker:
             drainer.mend(*self.crash)
         drain_task(self.app, drainer.drain)
         signals.setup_logging.connect(_keep_logging, weak=False)
+        self.app.steps["worker"].add(_heeding(self.stopping))
         worker = self.app.Worker(
             hostname=f"{self.name}.{os.getpid()}@{socket.gethostname()}", pool="solo", concurrency=1,
             without_gossip=True, without_mingle=True, quiet=True, optimization="fair",
@@ -140,6 +142,19 @@ class LaneDrainer:
         except StorageUnavailable as error:
             # The next message finds the dispatcher as careful as it is now.
             _log.warning("database_away", reason=error.message)
+
+
+def _heeding(stopping: Callable[[], bool]) -> type:
+    """Return the step by which a starting worker heeds a signal that came before Celery listened to signals."""
+
+    class Heed(bootsteps.StartStopStep):  # type: ignore[misc]
+        """Comes after Celery has taken the signals over and before it connects to the broker."""
+
+        def start(self, parent: object) -> None:
+            if stopping():
+                state.should_stop = 0  # as its own handler says it
+
+    return Heed
 
 
 def _keep_logging(**_: object) -> None:

@@ -229,3 +229,13 @@ def test_a_host_in_a_slow_hook_stops_within_thirty_seconds_and_the_hook_counts_o
         assert code == 0 and seconds < 30, host.log_tail()
     decided = fleet.outside.one("SELECT count(*) FROM decisions WHERE event_id = ? AND plugin = 'slow'", event)
     assert (fleet.done(event, "slow"), decided) == (1, 1)
+
+
+@on_rabbitmq
+def test_a_host_that_is_told_to_stop_while_it_still_starts_does(fleet: Fleet) -> None:
+    host = fleet.workers[0]
+    host.end()
+    host.launch()
+    until(lambda: "worker-0" in host.children(), "the worker begins to start")
+    code, seconds = host.stop()
+    assert code == 0 and seconds < 30, host.log_tail()
