@@ -24,6 +24,7 @@ POLL_S = 0.05
 KILL_SLACK_S = 0.1
 SILENT_LIMIT_S = 30.0
 GRACE_S = 28.0
+STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 _log = structlog.get_logger("outrigger.supervisor")
 
@@ -81,7 +82,7 @@ class Supervisor:
     def run(self) -> int:
         """Start every child and watch over them until SIGTERM or SIGINT; returns 0 when all stopped in time."""
         signal.set_wakeup_fd(self._signal_write, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOPPING:
             signal.signal(number, self._begin_stop)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         for child in self.children:
@@ -129,6 +130,15 @@ class Supervisor:
             os.read(self._signal_read, 4096)
 
     def _start(self, child: Child) -> None:
+        # A signal to stop waits until the child listens to it by itself, and until it is known whom to pass it on to.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+        try:
+            if not self._stop_at:
+                self._fork(child)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+
+    def _fork(self, child: Child) -> None:
         crash, child.crash = child.crash, None
         child.slot.clear()
         child.killed_because, child.suspicion = "", 0
@@ -150,6 +160,7 @@ class Supervisor:
             signal.signal(signal.SIGTERM, lambda number, frame: stopping.set())
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches the supervisor, which decides
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
             threading.Thread(target=self._die_with_parent, daemon=True, name="lifeline").start()
             child.target(Start(child.slot, stopping.is_set, crash))
             status = 0
