@@ -6,6 +6,7 @@ import hashlib
 from datetime import timedelta
 
 DELIVERY_FIRST_S = 5.0
+CRASH_FIRST_S = 1.0
 DELIVERY_CAP_S = 6 * 3600.0
 
 OUTBOX_SCHEDULE_S: tuple[float, ...] = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
@@ -30,10 +31,10 @@ def delivery_delay(attempt: int, name: str) -> timedelta:
 def crash_delay(attempt: int, name: str) -> timedelta:
     """Return how long to wait after attempt number `attempt` (from 1) ended with its worker.
 
-    The first time not at all: most workers that are lost were not lost by the plugin they were just calling, and a
-    record should not wait for that. The delivery runs alone then, which tells; from there on it waits like any other.
+    The first time only as long as its neighbours of the batch need: most workers that are lost were not lost by the
+    plugin they were just calling, and a record should not wait for that. From the second on it waits like any other.
     """
-    return timedelta(0) if attempt <= 1 else delivery_delay(attempt - 1, name)
+    return _spread(CRASH_FIRST_S, name, attempt) if attempt <= 1 else delivery_delay(attempt - 1, name)
 
 
 def outbox_delay(attempt: int, name: str) -> timedelta | None:

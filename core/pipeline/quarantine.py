@@ -30,7 +30,7 @@ _QUARANTINED = status_in(DeliveryStatus.QUARANTINED)
 def record_crash(connection: Connection, call: Call, how: str, now: datetime, *, limit: int) -> bool:
     """Count a crash of a plugin in a unit; return whether it is in quarantine now.
 
-    The delivery it died on, when it is stored already, becomes retryable; the first time it need not wait for that.
+    The delivery it died on, when it is stored already, becomes retryable; the first time it waits for a second only.
     """
     _fail_delivery(connection, call, how, now)
     audit.lock(connection)  # before the quarantine's row, which a switch that lifts it takes in this order too

@@ -149,7 +149,8 @@ class Harm:
                 if time.monotonic() > began + 60:
                     raise ServerFailed(f"{late} did not pick up version {number} within a minute")
                 time.sleep(0.02)
-            self.switch_s.append(time.monotonic() - began)
+            committed = fleet.outside.one("SELECT applied_at FROM config_versions WHERE number = ?", number) / 1e6
+            self.switch_s.append(time.time() - committed)
             time.sleep(OFF_S)
         newest, began = fleet.newest(), time.monotonic()
         return fleet.wait_recovered(newest, since=began)

@@ -117,10 +117,12 @@ def test_the_event_that_took_the_worker_down_is_named_and_only_its_delivery_wait
             ) == [("completed",)],
             "the other record of the same plugin is handled",
         )  # fmt: skip
-        assert server.rows("SELECT crashes, active, event_id FROM quarantines") == [(1, 0, answer["event_ids"][0])]
+        # Once, or twice when this test was slower than the second after which it is tried again.
+        [(crashes, active, event_id)] = server.rows("SELECT crashes, active, event_id FROM quarantines")
+        assert crashes in (1, 2) and (active, event_id) == (0, answer["event_ids"][0])
         culprit = server.rows("SELECT status, attempts FROM deliveries WHERE plugin = 'misbehaving' AND attempts > 0"
                               " AND record_id = 'culprit'")  # fmt: skip
-        assert culprit == [("retryable", 1)]
+        assert culprit in ([("retryable", 1)], [("retryable", 2)])
         assert '"event":"plugin_took_worker_down"' in server.log.read_text().replace(" ", "")
         assert "child_failed" not in server.log.read_text()
 
