@@ -105,9 +105,7 @@ class LaneDrainer:
             time.sleep(AWAY_S)
 
     def work(self) -> None:
-        """Take all marks, and work until nothing is left or the time is over; what is left then is told of anew."""
-        with self._around.database.statements() as connection:
-            clean(connection)
+        """Work until nothing is left or the time is over; what is left then is told of anew."""
         until = time.monotonic() + SLICE_S
         while not self._around.stopping() and time.monotonic() < until:
             try:
@@ -116,7 +114,10 @@ class LaneDrainer:
                 _log.info("batch_put_off", reason=str(redo))
                 continue
             if not (written.events or written.deliveries):
-                return
+                with self._around.database.statements() as connection:
+                    if not clean(connection):
+                        return
+                continue  # with a last look, at what came while the marks still stood
             if written.wake_outbox:
                 self._around.wake_courier()
             self._around.observe(written)

@@ -1,9 +1,10 @@
 """Which lanes have work for a fleet: a mark for each, so that its message is published once and not once per event.
 
-A mark is set after the events are committed and taken away before the lanes are looked at. So whatever was committed
-before a mark that stood there is seen by whoever takes it away, and whatever came later sets a new one. Who comes takes
-all marks and works at every lane that nobody else works at, since a batch of many lanes costs little more than one of
-a single lane; the messages of the others then find no mark and end at once. Marks are only wake-ups: one that is lost
+A mark is set after the events are committed. Who comes works at every lane that nobody else works at, since a batch of
+many lanes costs little more than one of a single lane, and leaves the marks standing meanwhile, so that lanes which get
+more work need no more messages. When nothing is left all marks are taken away, and then the lanes are looked at once
+more: whatever was committed before a mark that stood there is seen now, and whatever came later sets a new one. The
+messages of the others find no mark and end at once. Marks are only wake-ups: one that is lost
 costs a second, since `left_behind` looks into the tables themselves. Each of these functions is one statement, for a
 connection on which it is a transaction of its own: a process that is stopped in between must not hold the others up.
 """
@@ -29,15 +30,17 @@ LOOKED_AT = 2000
 
 _CLAIMABLE = ", ".join(f"'{status}'" for status in sorted(CLAIMABLE_DELIVERY))
 
+# Marks need not be on the disk before anyone goes on: one that a crash loses is found missing by the scan.
+_SOON = "(SELECT set_config('synchronous_commit', 'off', true)) AS soon"
 # In the order of their numbers, so that two who mark the same lanes never wait for each other in a circle.
-_MARK = """
-INSERT INTO dirty_lanes (lane, marked_at) SELECT lane, %s FROM unnest(%s::int[]) AS lane ORDER BY lane
+_MARK = f"""
+INSERT INTO dirty_lanes (lane, marked_at) SELECT lane, %s FROM unnest(%s::int[]) AS lane, {_SOON} ORDER BY lane
 ON CONFLICT (lane) DO UPDATE SET marked_at = excluded.marked_at WHERE dirty_lanes.marked_at <= %s
 RETURNING lane
 """
 # A mark that somebody else is setting or taking away at this moment is theirs, and nobody waits for them.
-_CLEAN = """
-DELETE FROM dirty_lanes WHERE lane IN (SELECT lane FROM dirty_lanes FOR UPDATE SKIP LOCKED) RETURNING lane
+_CLEAN = f"""
+DELETE FROM dirty_lanes USING {_SOON} WHERE lane IN (SELECT lane FROM dirty_lanes FOR UPDATE SKIP LOCKED) RETURNING lane
 """
 _LEFT_BEHIND = f"""
 SELECT DISTINCT lane FROM (
@@ -60,7 +63,7 @@ def mark(connection: Connection, lanes: Iterable[int], now: datetime, *, again: 
 
 
 def clean(connection: Connection) -> set[int]:
-    """Take all marks away, before the lanes are looked at; return whose they were."""
+    """Take all marks away, before the lanes are looked at once more; return whose they were."""
     return {int(row[0]) for row in connection.exec_driver_sql(_CLEAN)}
 
 
