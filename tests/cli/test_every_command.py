@@ -16,6 +16,7 @@ from core.cli.session import Session
 from .conftest import Terminal
 
 READING: dict[str, tuple[str, ...]] = {
+    "retention show": (),
     "migrate": ("--check",),
     "doctor": (),
     "plugins list": (),
@@ -57,6 +58,7 @@ LOOKING_UP: dict[str, tuple[str, ...]] = {
 """Those that read one thing, which a new installation does not have."""
 
 CHANGING = {
+    "retention run",
     "plugins enable", "plugins disable", "plugins new", "config apply", "config rollback", "config set",
     "config unset", "people absent", "people present", "events send", "events import", "audit export",
     "events replay", "deliveries retry", "deliveries discard", "outbox retry", "outbox discard", "keys create",

@@ -84,7 +84,7 @@ def test_gauges_say_what_stands_open(world: World, client: FlaskClient) -> None:
         assert line in text, line
 
 
-def test_the_gauges_use_the_partial_indexes(sqlite_world: World) -> None:
+def test_the_gauges_look_up_what_they_tell_by_an_index_or_read_a_single_row(sqlite_world: World) -> None:
     from core.store.reading.counts import standing
 
     asked: list[str] = []
@@ -96,13 +96,14 @@ def test_the_gauges_use_the_partial_indexes(sqlite_world: World) -> None:
         def execute(self, statement: Any) -> Any:
             asked.append(str(statement.compile(self.connection)))
             plan = self.connection.exec_driver_sql("EXPLAIN QUERY PLAN " + asked[-1].replace("?", "1")).fetchall()
-            if "quarantines" not in asked[-1] and "config_versions" not in asked[-1]:
+            is_one_row = "ORDER BY events.seq" in asked[-1] and "LIMIT" in asked[-1] and len(plan) == 1
+            if "quarantines" not in asked[-1] and "config_versions" not in asked[-1] and not is_one_row:
                 assert any("ix_" in row[3] for row in plan), (asked[-1], plan)
             return self.connection.execute(statement)
 
     with sqlite_world.database.read() as connection:
         standing(Spy(connection))  # type: ignore[arg-type]
-    assert len(asked) == 7
+    assert len(asked) == 8
 
 
 def counted(name: str, **labels: str) -> float:
