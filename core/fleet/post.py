@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import structlog
 from celery import Celery
@@ -15,6 +15,10 @@ from core.time.clock import Clock
 
 LULL_S = 5.0
 """How long nothing is published after the broker did not answer; until then the scan of the tables takes over."""
+
+WAKING = 4
+"""How many workers are woken for lanes that were marked together. More messages would be in the way of later ones: a
+message that comes too late for its lane still has to be taken and acknowledged."""
 
 _log = structlog.get_logger("outrigger.fleet")
 
@@ -40,11 +44,14 @@ class LanePost:
             self._waiting.update(lanes)
             self._news.notify()
 
-    def publish(self, lanes: Iterable[int]) -> bool:
-        """Publish messages for lanes that are marked; return whether the broker took all of them."""
+    def publish(self, lanes: Sequence[int], most: int = WAKING) -> bool:
+        """Publish messages for lanes that were marked together, for `most` of them; return whether the broker took all.
+
+        Whoever comes for one of them works at all of them, so the others only wake more workers.
+        """
         try:
             with self._app.producer_or_acquire() as producer:
-                for lane in lanes:
+                for lane in lanes[:most]:
                     self._app.send_task(DRAIN, (lane,), producer=producer, retry=False)
         except Exception as error:
             # Which exceptions a broker's library raises differs with the broker; the tables say what is to be done.

@@ -10,7 +10,7 @@ import structlog
 from core.fleet.post import LanePost
 from core.fleet.worker import LaneDrainer, LaneWorker
 from core.model.errors import StorageUnavailable
-from core.pipeline.lanes import left_behind, mark
+from core.pipeline.lanes import left_behind, mark, renew
 from core.pipeline.switch_news import SwitchNews
 from core.pipeline.worker import keep_up
 
@@ -58,7 +58,8 @@ class Sweeper:
         if not waiting:
             return
         with around.database.statements() as connection:
-            lost = mark(connection, waiting, around.clock.now())
+            now = around.clock.now()
+            lost = mark(connection, waiting, now) + renew(connection, waiting, now)
         if lost and drainer.post.publish(lost):
             return
         if drainer.post.is_away:

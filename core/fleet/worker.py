@@ -30,6 +30,9 @@ from core.time.clock import Clock
 SLICE_S = 1.0
 """How long a worker works for one message; it goes on by new ones, so that it can be told to stop in between."""
 
+AND_ANOTHER = 2
+"""How many messages follow one whose time was over before its work was: so more workers come until all are at work."""
+
 AWAY_S = 0.5
 """How long a worker waits for a database that is away before it gives the message back to the tables."""
 
@@ -126,9 +129,10 @@ class LaneDrainer:
     def _go_on(self) -> None:
         now = self._around.clock.now()
         with self._around.database.statements() as connection:
-            new = mark(connection, left_behind(connection, now, after=timedelta(0)), now)
-        if new:
-            self.post.publish(new)
+            waiting = left_behind(connection, now, after=timedelta(0))
+            mark(connection, waiting, now)
+        if waiting:
+            self.post.publish(waiting, AND_ANOTHER)
 
     def mend(self, call: Call, how: str) -> None:
         """Go on where the worker before died: its batch is planned first, and then run one by one."""

@@ -4,9 +4,9 @@ A mark is set after the events are committed. Who comes works at every lane that
 many lanes costs little more than one of a single lane, and leaves the marks standing meanwhile, so that lanes which get
 more work need no more messages. When nothing is left all marks are taken away, and then the lanes are looked at once
 more: whatever was committed before a mark that stood there is seen now, and whatever came later sets a new one. The
-messages of the others find no mark and end at once. Marks are only wake-ups: one that is lost
-costs a second, since `left_behind` looks into the tables themselves. Each of these functions is one statement, for a
-connection on which it is a transaction of its own: a process that is stopped in between must not hold the others up.
+messages of the others find no mark and end at once. Marks are only wake-ups: one that is lost costs a second, since
+`left_behind` looks into the tables themselves. Each of these functions is one statement, for a connection on which it
+is a transaction of its own: a process that is stopped in between must not hold the others up.
 """
 
 from __future__ import annotations
@@ -32,11 +32,16 @@ _CLAIMABLE = ", ".join(f"'{status}'" for status in sorted(CLAIMABLE_DELIVERY))
 
 # Marks need not be on the disk before anyone goes on: one that a crash loses is found missing by the scan.
 _SOON = "(SELECT set_config('synchronous_commit', 'off', true)) AS soon"
-# In the order of their numbers, so that two who mark the same lanes never wait for each other in a circle.
+# In the order of their numbers, so that two who mark the same lanes never wait for each other in a circle. A mark that
+# stands is not touched: one that was locked here would be passed over by who takes marks away, and stand for nobody.
 _MARK = f"""
 INSERT INTO dirty_lanes (lane, marked_at) SELECT lane, %s FROM unnest(%s::int[]) AS lane, {_SOON} ORDER BY lane
-ON CONFLICT (lane) DO UPDATE SET marked_at = excluded.marked_at WHERE dirty_lanes.marked_at <= %s
-RETURNING lane
+ON CONFLICT (lane) DO NOTHING RETURNING lane
+"""
+_RENEW = f"""
+UPDATE dirty_lanes SET marked_at = %s FROM {_SOON} WHERE lane IN (
+    SELECT lane FROM dirty_lanes WHERE lane = ANY(%s::int[]) AND marked_at <= %s FOR UPDATE SKIP LOCKED
+) RETURNING lane
 """
 # A mark that somebody else is setting or taking away at this moment is theirs, and nobody waits for them.
 _CLEAN = f"""
@@ -53,12 +58,20 @@ SELECT DISTINCT lane FROM (
 """
 
 
-def mark(connection: Connection, lanes: Iterable[int], now: datetime, *, again: timedelta = FORGOTTEN) -> list[int]:
-    """Mark lanes that have work; return those whose message is to be published: newly marked, or marked long ago."""
+def mark(connection: Connection, lanes: Iterable[int], now: datetime) -> list[int]:
+    """Mark lanes that have work; return those that had no mark, whose message is to be published."""
     wanted = sorted(set(lanes))
     if not wanted:
         return []
-    rows = connection.exec_driver_sql(_MARK, (to_micros(now), wanted, to_micros(now - again)))
+    return sorted(int(row[0]) for row in connection.exec_driver_sql(_MARK, (to_micros(now), wanted)))
+
+
+def renew(connection: Connection, lanes: Iterable[int], now: datetime) -> list[int]:
+    """Return those of `lanes` whose mark has stood too long, so that their message counts as lost; it stands anew."""
+    wanted = sorted(set(lanes))
+    if not wanted:
+        return []
+    rows = connection.exec_driver_sql(_RENEW, (to_micros(now), wanted, to_micros(now - FORGOTTEN)))
     return sorted(int(row[0]) for row in rows)
 
 

@@ -11,6 +11,8 @@ from tests.load.databases import Outside
 CONNECTIONS = 16
 WARM_UP = 200
 PATIENCE_S = 300.0
+SETTLE_S = 1.5
+"""How long a pipeline may rest after a burst before it is asked by the clock."""
 
 
 class PipelineFailed(Exception):
@@ -39,6 +41,7 @@ class Pipeline:
 
     def latency_ms(self, rate: float, seconds: float) -> tuple[float, float]:
         """Post by the clock; return p50 and p99 from when a POST was due until its effects were committed."""
+        time.sleep(SETTLE_S)
         answer = blast(Options(self.port, "paced", CONNECTIONS, rate=rate, seconds=seconds, watch=self.url))
         if answer["effects"] != answer["sent"]:
             raise PipelineFailed(f"{self.name}: only {answer['effects']} of {answer['sent']} had their effects in time")

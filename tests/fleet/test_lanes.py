@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from core.model.inbound import InboundEvent, inbound_event
 from core.pipeline.inbox import store
-from core.pipeline.lanes import FORGOTTEN, LEFT_BEHIND, clean, is_marked, left_behind, mark
+from core.pipeline.lanes import FORGOTTEN, LEFT_BEHIND, clean, is_marked, left_behind, mark, renew
 from core.store.database import Database
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -36,14 +36,15 @@ def test_a_lane_is_told_of_once_until_somebody_has_come_for_it(database: Databas
 def test_a_mark_that_nobody_came_for_is_told_of_again(database: Database) -> None:
     with database.write() as connection:
         mark(connection, [3], NOW)
-        assert mark(connection, [3], NOW + FORGOTTEN - timedelta(microseconds=1)) == []
-        assert mark(connection, [3], NOW + FORGOTTEN) == [3]
+        assert renew(connection, [3, 7], NOW + FORGOTTEN - timedelta(microseconds=1)) == []
         assert mark(connection, [3], NOW + FORGOTTEN) == []
+        assert renew(connection, [3, 7], NOW + FORGOTTEN) == [3]
+        assert renew(connection, [3, 7], NOW + FORGOTTEN) == []
 
 
 def test_no_lanes_are_no_work(database: Database) -> None:
     with database.write() as connection:
-        assert mark(connection, [], NOW) == []
+        assert mark(connection, [], NOW) == [] == renew(connection, [], NOW)
 
 
 def test_lanes_with_events_that_wait_for_more_than_a_second_are_left_behind(database: Database) -> None:
@@ -53,7 +54,7 @@ def test_lanes_with_events_that_wait_for_more_than_a_second_are_left_behind(data
         assert left_behind(connection, NOW + LEFT_BEHIND) == sorted(stored.lanes)
 
 
-@given(steps=st.lists(st.tuples(st.sampled_from(["mark", "clean", "wait"]), st.integers(0, 3)), max_size=30))
+@given(steps=st.lists(st.tuples(st.sampled_from(["mark", "renew", "clean", "wait"]), st.integers(0, 3)), max_size=30))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_marking_is_a_set_of_lanes_with_the_time_each_was_told_of(database: Database, steps: list[Any]) -> None:
     told: dict[int, datetime] = {}
@@ -66,10 +67,13 @@ def test_marking_is_a_set_of_lanes_with_the_time_each_was_told_of(database: Data
             elif what == "clean":
                 assert clean(connection) == set(told)
                 told.clear()
+            elif what == "renew":
+                is_old = lane in told and told[lane] <= now - FORGOTTEN
+                assert renew(connection, [lane], now) == ([lane] if is_old else [])
+                told |= {lane: now} if is_old else {}
             else:
-                is_new = lane not in told or told[lane] <= now - FORGOTTEN
-                assert mark(connection, [lane], now) == ([lane] if is_new else [])
-                told[lane] = now if is_new else told[lane]
+                assert mark(connection, [lane], now) == ([lane] if lane not in told else [])
+                told.setdefault(lane, now)
 
 
 @pytest.mark.parametrize("status", ["retryable", "scheduled", "available"])
@@ -99,6 +103,14 @@ def test_whoever_is_stopped_after_marking_or_taking_marks_holds_nobody_up(databa
         mark(other, [3], NOW)
         clean(stopped)
         assert mark(other, [3, 7], NOW) == [3, 7]
+
+
+def test_a_mark_that_stands_is_taken_away_although_others_mark_its_lane_meanwhile(database: Database) -> None:
+    with database.statements() as connection:
+        mark(connection, [3], NOW)
+    with database.write() as marking, impatient(database) as other:
+        assert mark(marking, [3], NOW) == []
+        assert clean(other) == {3}
 
 
 def test_marks_that_somebody_is_just_taking_away_are_theirs(database: Database) -> None:
