@@ -7,9 +7,10 @@ has migrated; to them it lacks nothing.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -70,29 +71,50 @@ def migrate(database: Database, plugins: Sequence[HasMigrations]) -> list[str]:
     nobody who writes waits for them; broken off, they are done again. Two processes that migrate at once take turns;
     the second finds nothing left to do.
     """
+    with _turn(database):
+        return [
+            f"{owner}:{revision}"
+            for owner, folder, table in _places(plugins)
+            for revision in _run_pending(database, folder, table)
+        ]
+
+
+def _run_pending(database: Database, folder: Path, table: str) -> list[str]:
     done: list[str] = []
-    for owner, folder, table in _places(plugins):
-        while True:
-            with database.write() as connection:
-                if not database.is_sqlite:
-                    _take_turn(connection, "pg_try_advisory_xact_lock")
-                missing = _missing(connection, folder, table)
-                together = _together(connection, folder, missing)
-                if together:
-                    _upgrade(connection, folder, table, together[-1])
-            if missing and not together:
-                together = missing[:1]
-                _upgrade_apart(database, folder, table, together[0])
-            done += [f"{owner}:{revision}" for revision in together]
-            if len(together) == len(missing):
-                break
-    return done
+    while True:
+        with database.write() as connection:
+            missing = _missing(connection, folder, table)
+            together = _together(connection, folder, missing)
+            if together:
+                _upgrade(connection, folder, table, together[-1])
+        if missing and not together:
+            together = missing[:1]
+            with database.statements() as connection:
+                _upgrade(connection, folder, table, together[0])
+        done += together
+        if len(together) == len(missing):
+            return done
 
 
-def _take_turn(connection: Connection, lock: str) -> None:
-    """Wait for another process that migrates. Asked again and again: a statement that waits holds up index builds."""
-    while not connection.exec_driver_sql(f"SELECT {lock}(%s, 0)", (MIGRATION_LOCK,)).scalar_one():
-        time.sleep(0.05)
+@contextlib.contextmanager
+def _turn(database: Database) -> Iterator[None]:
+    """On PostgreSQL: wait until no other process migrates this schema, and keep others waiting.
+
+    Asked again and again, outside of any transaction: building an index beside writers waits for every transaction
+    that was open when it began, and one that waited for the turn meanwhile would wait for ever.
+    """
+    if database.is_sqlite:
+        yield
+        return
+    key = f"({MIGRATION_LOCK}, hashtext(current_schema()))"
+    with database.statements() as connection:
+        while not connection.exec_driver_sql(f"SELECT pg_try_advisory_lock{key}").scalar_one():
+            time.sleep(0.05)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(sa.exc.DBAPIError):  # a connection that broke has given its lock up
+                connection.exec_driver_sql(f"SELECT pg_advisory_unlock{key}")
 
 
 def _together(connection: Connection, folder: Path, missing: Sequence[str]) -> list[str]:
@@ -112,16 +134,6 @@ def _has_rows(connection: Connection, table: str) -> bool:
     if not sa.inspect(connection).has_table(table):
         return False
     return connection.execute(sa.select(sa.literal(1)).select_from(sa.table(table)).limit(1)).first() is not None
-
-
-def _upgrade_apart(database: Database, folder: Path, table: str, revision: str) -> None:
-    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        _take_turn(connection, "pg_try_advisory_lock")
-        try:
-            if revision in _missing(connection, folder, table):  # and not done by another process meanwhile
-                _upgrade(connection, folder, table, revision)
-        finally:
-            connection.exec_driver_sql("SELECT pg_advisory_unlock(%s, 0)", (MIGRATION_LOCK,))
 
 
 def _places(plugins: Sequence[HasMigrations]) -> list[tuple[str, Path, str]]:

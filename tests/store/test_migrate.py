@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +19,7 @@ from alembic.migration import MigrationContext
 from core.model.inbound import inbound_event
 from core.pipeline.inbox import store
 from core.store.database import Database
-from core.store.migrate import CORE_VERSIONS, migrate, pending
+from core.store.migrate import CORE_VERSIONS, MIGRATION_LOCK, migrate, pending
 from core.store.tables import metadata
 
 
@@ -205,3 +207,24 @@ def test_indexes_on_tables_with_rows_are_built_while_others_write(empty: Databas
         assert connection.exec_driver_sql("SELECT count(*) FROM pg_index WHERE NOT indisvalid AND indexrelid ="
                                           " 'ix_events_unit'::regclass").scalar_one() == 0  # fmt: skip
     assert migrate(empty, []) == []
+
+
+def test_whoever_waits_to_migrate_has_no_transaction_open_meanwhile(postgres_url: str) -> None:
+    name = f"waiting_{uuid.uuid4().hex[:8]}"
+    first = Database(postgres_url)
+    second = Database(sa.make_url(postgres_url).update_query_dict({"application_name": name}))
+    asked = "SELECT state FROM pg_stat_activity WHERE application_name = %s AND query LIKE '%%pg_try_advisory_lock%%'"
+    key = f"({MIGRATION_LOCK}, hashtext(current_schema()))"
+    waiting = threading.Thread(target=migrate, args=(second, []))
+    with first.statements() as connection:
+        connection.exec_driver_sql(f"SELECT pg_advisory_lock{key}")
+        waiting.start()
+        states: list[str] = []
+        while len(states) < 20:
+            states += [row[0] for row in connection.exec_driver_sql(asked, (name,))]
+        connection.exec_driver_sql(f"SELECT pg_advisory_unlock{key}")
+    waiting.join(60)
+    assert set(states) <= {"idle", "active"}
+    assert pending(second, []) == []
+    first.close()
+    second.close()
