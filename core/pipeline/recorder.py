@@ -285,7 +285,7 @@ def _timer_row(about: About, effect: StartTimer, identity: str) -> dict[str, Any
         "round": 1,
         "due_at": _due_at(about, effect),
         "status": TimerStatus.PENDING.value,
-        "data": JsonText(canonical_text(effect.data)),
+        "data": canonical(effect.data),  # values, since an import reads them from here
         "started_by": event.id,
         "outward": about.delivery.outward,
         "depth": event.depth,

@@ -24,6 +24,8 @@ from tests.pipeline.kit import Kit, plugin
 _SEQUENCE = re.compile(r'"sequence":\d+,')
 BEGIN = datetime(2016, 3, 1, 8, 0, tzinfo=UTC)
 
+ASKED = {"asked": {"by": "alpha"}}
+
 
 def line(type: str, record_id: str, minutes: float, *, id: str | None = None, **fields: Any) -> dict[str, Any]:
     """Return one line, so many minutes after the beginning."""
@@ -51,7 +53,7 @@ def watchful() -> dict[str, Plugin]:
     def opened(event: Any, ctx: Any) -> list[Any]:
         return [
             decide(event, ctx),
-            StartTimer(timer="answer", due_at=ctx.now + timedelta(minutes=10)),
+            StartTimer(timer="answer", due_at=ctx.now + timedelta(minutes=10), data=ASKED),
             Notify(to="service", template="seen"),
             UpdateRecord(fields={"owner": "anna"}),
         ]
@@ -70,7 +72,13 @@ def watchful() -> dict[str, Plugin]:
         return [decide(event, ctx, owner=other.owner if other else None)]
 
     def due(event: Any, ctx: Any) -> list[Any]:
-        again = [StartTimer(timer="answer", due_at=ctx.now + timedelta(minutes=10))] if event.data.round < 3 else []
+        told = event.data.data["asked"]["by"]  # what the timer was started with comes back as it was
+        assert told == ASKED["asked"]["by"]
+        again = (
+            [StartTimer(timer="answer", due_at=ctx.now + timedelta(minutes=10), data=ASKED)]
+            if event.data.round < 3
+            else []
+        )
         return [decide(event, ctx, "overdue", late=event.late), *again]
 
     alpha = plugin(
