@@ -6,13 +6,11 @@ import json
 import os
 import signal
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,6 +22,7 @@ from core.pipeline.timers import find_due, is_any_due
 from core.store.database import Database
 from core.store.reading.pages import encode_cursor
 from core.store.tables import timers
+from tests.bench.figures import Figures
 from tests.bench.processes import Cpu, memory_by_child
 from tests.growth.installation import ACTING, Size, configuration, write_plugins
 from tests.growth.rows import ACTOR, HOT, RARE_PLUGIN, RARE_TYPE, RARE_UNIT, Amount
@@ -46,21 +45,6 @@ class Lengths:
     burst_s: float
     events: int
     latency_s: float
-
-
-@dataclass(slots=True)
-class Figures:
-    """What was measured, several times each."""
-
-    values: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-
-    def add(self, name: str, value: float) -> None:
-        """Keep one measurement."""
-        self.values[name].append(value)
-
-    def get(self, name: str) -> float:
-        """Return the median."""
-        return median(self.values[name]) if self.values.get(name) else float("nan")
 
 
 class Place:
