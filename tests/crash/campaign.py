@@ -12,7 +12,7 @@ from pathlib import Path
 from core.store.database import Database
 from tests.crash.clients import Client, Tally
 from tests.load.databases import Outside, fresh_database
-from tests.load.ledger import Findings, check, is_drained
+from tests.load.ledger import Findings, check
 from tests.load.server import Server, ServerFailed, configuration
 
 DRAIN_S = 120.0
@@ -129,7 +129,7 @@ def _finish(server: Server, clients: Sequence[Client], outside: Outside, report:
     for client in clients:
         client.join(timeout=15)
     began = time.monotonic()
-    while not is_drained(outside):
+    while outside.is_anything_left():
         if time.monotonic() - began > DRAIN_S:
             report.faults.append(f"not drained after {DRAIN_S:.0f} s: {_left(outside)}")
             break

@@ -15,7 +15,7 @@ from core.model.errors import ConfigurationRefused
 from tests.crash.clients import Client, Tally
 from tests.fleet.hosts import Host, drop_queue, fresh_queue
 from tests.load.databases import Outside
-from tests.load.ledger import check, is_drained
+from tests.load.ledger import check
 from tests.load.server import configuration, free_port
 from wsgi import assembly
 
@@ -45,7 +45,7 @@ def fleet(postgres: str, broker: str, tmp_path: Path) -> Iterator[list[Host]]:
 def until_drained(outside: Outside) -> bool:
     """Wait until nothing is left to do; return whether that came."""
     end = time.monotonic() + PATIENCE_S
-    while not is_drained(outside):
+    while outside.is_anything_left():
         if time.monotonic() > end:
             return False
         time.sleep(0.05)

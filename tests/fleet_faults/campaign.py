@@ -13,7 +13,7 @@ from core.store.database import Database
 from tests.fleet_faults.faults import FAULTS, Harm, Lengths
 from tests.fleet_faults.fleet import Fleet, running
 from tests.fleet_faults.switched import SWITCHED, Switches
-from tests.load.ledger import check, is_drained
+from tests.load.ledger import check
 from tests.load.server import LEDGERS, ServerFailed
 
 DRAIN_S = 180.0
@@ -137,7 +137,7 @@ def _settle(harm: Harm, report: Report, row: Row) -> None:
     fleet = harm.fleet
     fleet.pause(True)
     began = time.monotonic()
-    while not is_drained(fleet.outside):
+    while fleet.outside.is_anything_left():
         if time.monotonic() - began > DRAIN_S:
             raise ServerFailed(f"not drained {DRAIN_S:.0f} s after {row.fault}: {fleet.left()}")
         time.sleep(0.05)

@@ -21,6 +21,11 @@ except ImportError:  # no wheel for this platform
 POSTGRES_URL = os.environ.get("OUTRIGGER_TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/test")
 KINDS = ("sqlite", "postgresql")
 
+_PENDING = (
+    "EXISTS (SELECT 1 FROM events WHERE status = 'accepted') OR EXISTS (SELECT 1 FROM deliveries"
+    " WHERE status IN ('available', 'scheduled', 'retryable', 'waiting', 'quarantined'))"
+)
+
 
 def postgres_answers() -> bool:
     """Whether the PostgreSQL that campaigns use can be reached."""
@@ -81,10 +86,18 @@ class Outside:
 
     def is_pending(self) -> bool:
         """Whether an accepted event is not dispatched yet, or a delivery is open."""
+        return bool(self.one(f"SELECT {_PENDING}"))
+
+    def is_anything_left(self) -> bool:
+        """Whether anything is still to be done: an event, a delivery, a follow-up or a timer waits.
+
+        It is one statement, so that it sees one moment: between two, a timer becomes an event, or an event a timer,
+        and neither would see it.
+        """
         return bool(
             self.one(
-                "SELECT EXISTS (SELECT 1 FROM events WHERE status = 'accepted') OR EXISTS (SELECT 1 FROM deliveries"
-                " WHERE status IN ('available', 'scheduled', 'retryable', 'waiting', 'quarantined'))"
+                f"SELECT {_PENDING} OR EXISTS (SELECT 1 FROM timers WHERE status = 'pending') OR EXISTS"
+                " (SELECT 1 FROM outbox WHERE target = 'inbox' AND status IN ('available', 'retryable'))"
             )
         )
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from tests.load.databases import Outside
 from tests.load.server import LEDGERS
 
-OPEN = "('available', 'scheduled', 'retryable', 'waiting', 'quarantined')"
-
 
 @dataclass(slots=True)
 class Findings:
@@ -34,14 +32,6 @@ class Findings:
     def is_clean(self) -> bool:
         """Whether nothing was found."""
         return not (self.lost or self.doubled or self.out_of_order or self.wrong_snapshots) and self.integrity == "ok"
-
-
-def is_drained(outside: Outside) -> bool:
-    """Whether nothing is left to do: no event, delivery, follow-up or timer waits."""
-    return not outside.is_pending() and not outside.one(
-        "SELECT EXISTS (SELECT 1 FROM timers WHERE status = 'pending')"
-        " OR EXISTS (SELECT 1 FROM outbox WHERE target = 'inbox' AND status IN ('available', 'retryable'))"
-    )
 
 
 def check(outside: Outside, acknowledged: Mapping[str, Sequence[str]], *, ledgers: Sequence[str] = LEDGERS) -> Findings:
@@ -98,7 +88,7 @@ def _check_deliveries(
             found.tell("lost", f"the delivery of {event_id} to {plugin} ended {status}")
     for identity, row in events.items():
         if row[4] not in ("dispatched", "skipped"):
-            found.tell("lost", f"{identity} is still {row[4]}")
+            found.tell("lost", f"{identity} ({row[2]}) is still {row[4]}")
         _compare(found, identity, had[identity], _expected(str(row[2]), str(row[4]), ledgers), "deliveries")
 
 

@@ -17,7 +17,7 @@ from core.store.database import Database
 from core.store.migrate import migrate
 from core.time.clock import FrozenClock
 from tests.load.databases import Outside
-from tests.load.ledger import Findings, check, is_drained
+from tests.load.ledger import Findings, check
 from tests.load.server import PLUGINS
 from tests.powercut.workload import Configured
 
@@ -28,20 +28,20 @@ Acknowledged = Mapping[str, list[str]]
 class Ground:
     """A database with three events of one record, all handled."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, every: int = 0) -> None:
         self.database = Database(url)
         plugins = load_plugins([PLUGINS], with_entry_points=False)
         migrate(self.database, list(plugins.values()))
         items = [
             inbound_event(
                 source="crm", type="complaint.replied", dedupe_key=f"m{number}", occurred_at=NOW, version=number,
-                data={"id": "C1", "department": f"d{number}"},
+                data={"id": "C1", "department": f"d{number}", "n": number},
             )
             for number in (1, 2, 3)
         ]  # fmt: skip
         with self.database.write() as connection:
             self.acknowledged = {"C1": store(connection, items, NOW).ids}
-        dispatcher = Dispatcher(self.database, FrozenClock(NOW), plugins, Configured(plugins))
+        dispatcher = Dispatcher(self.database, FrozenClock(NOW), plugins, Configured(plugins, every=every))
         while dispatcher.drain().events:
             pass
         self.outside = Outside(url)
@@ -65,7 +65,7 @@ def ground(database_url: str) -> Iterator[Ground]:
 def test_an_undamaged_database_is_clean_and_drained(ground: Ground) -> None:
     found = ground.find()
     assert found.is_clean, found.words
-    assert is_drained(ground.outside)
+    assert not ground.outside.is_anything_left()
 
 
 @pytest.mark.parametrize(
@@ -87,6 +87,30 @@ def test_damage_is_found(ground: Ground, statement: str, kind: str) -> None:
     found = ground.find()
     assert getattr(found, kind) > 0, found.words
     assert not found.is_clean
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE events SET status = 'accepted' WHERE seq = 3",
+        "UPDATE deliveries SET status = 'retryable' WHERE event_seq = 2 AND plugin = 'ledger_first'",
+    ],
+)
+def test_an_event_or_a_delivery_that_waits_is_left_to_be_done(ground: Ground, statement: str) -> None:
+    ground.damage(statement)
+    assert ground.outside.is_anything_left()
+
+
+@pytest.mark.parametrize("started", ["timers", "outbox"])
+def test_a_timer_or_a_follow_up_that_waits_is_left_to_be_done(database_url: str, started: str) -> None:
+    ground = Ground(database_url, every=3)
+    assert not ground.outside.is_pending()
+    ground.damage(f"DELETE FROM {'outbox' if started == 'timers' else 'timers'}")
+    assert ground.outside.is_anything_left()
+    ground.damage(f"DELETE FROM {started}")
+    assert not ground.outside.is_anything_left()
+    ground.outside.close()
+    ground.database.close()
 
 
 def test_an_event_sent_after_another_was_acknowledged_must_stand_behind_it(ground: Ground) -> None:

@@ -50,8 +50,8 @@ def open_database(url: str) -> Database:
 class Configured:
     """Gives the dispatcher one configuration: one source, one unit, every ledger plugin on."""
 
-    def __init__(self, plugins: Mapping[str, Plugin]) -> None:
-        values = {"rows": True, "decisions": True, "every": 0}
+    def __init__(self, plugins: Mapping[str, Plugin], *, every: int = 0) -> None:
+        values = {"rows": True, "decisions": True, "every": every}
         settings = {}
         for name, plugin in plugins.items():
             assert plugin.error is None, plugin.error
