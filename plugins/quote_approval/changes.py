@@ -29,7 +29,7 @@ def submitted(event: Event[Quote], ctx: Context[Config]) -> list[Effect]:
     if _is_past(event, request, ctx):
         return []
     changed = _changed(request, quote, ctx) if request is not None else ()
-    keeps = request is not None and not changed and _still_holds(request, quote, ctx)
+    keeps = request is not None and not changed and _still_holds(event, request, ctx)
     if request is None or state is None or not keeps:
         return [*(_void(request, changed, ctx) if request else []), *hand_in(event, quote, ctx, state)]
     began = {"ended_as": None, "ended_at": None, "submitted_at": handed_in_at(event, state)}
@@ -156,11 +156,13 @@ def _changed(request: Request, quote: Quote, ctx: Context[Config]) -> tuple[str,
     return changed
 
 
-def _still_holds(request: Request, quote: Quote, ctx: Context[Config]) -> bool:
+def _still_holds(event: Event[Quote], request: Request, ctx: Context[Config]) -> bool:
     """Whether a request answers its unchanged quote; a returned one no longer does once other things are required."""
     if request.status == Status.RETURNED:
         faults: list[dict[str, str]] = request.faults
-        return faults == [fault.as_json() for fault in check(quote, ctx.config)]
+        return faults == [
+            fault.as_json() for fault in check(event.record, ctx.config, ctx.calendar.local(event.occurred_at))
+        ]
     return request.status not in (Status.VOID, Status.CLOSED)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from core.api import Line, Quote
@@ -45,9 +46,12 @@ class Fault:
         return {"path": self.path, "zh": self.zh, "en": self.en}
 
 
-def check(quote: Quote, config: Config) -> tuple[Fault, ...]:
-    """Return everything that is missing or inconsistent; nothing when people or rules can look at the quote."""
-    impossible = tuple(_impossible(quote, config))
+def check(quote: Quote, config: Config, handed_in: datetime) -> tuple[Fault, ...]:
+    """Return everything that is missing or inconsistent; nothing when people or rules can look at the quote.
+
+    `handed_in` is in the unit's local time, since a quote is valid to the end of a day.
+    """
+    impossible = (*_impossible(quote, config), *_lapsed(quote, handed_in))
     # A sum over numbers that cannot be is no second fault.
     return (*_missing(quote, config), *impossible, *(() if impossible else _amount(quote, config)))
 
@@ -95,6 +99,13 @@ def _impossible(quote: Quote, config: Config) -> Iterator[Fault]:
                 f"{zh}单价为 0；赠品请填写单价，折扣填 1（即 100%）",
                 f"{en} the unit price is 0; a gift has its price and a discount of 1 (100 %)",
             )
+
+
+def _lapsed(quote: Quote, handed_in: datetime) -> Iterator[Fault]:
+    """Yield the validity of a quote whose last day was over when it was handed in."""
+    last = quote.valid_until.astimezone(handed_in.tzinfo).date() if quote.valid_until else None
+    if last is not None and last < handed_in.date():
+        yield Fault("valid_until", f"有效期至 {last}，提交时已过期", f"the quote was valid until {last}, which is over")
 
 
 def _bounds(path: str, zh: str, en: str, value: Decimal | int | None, high: int | None = None) -> Iterator[Fault]:

@@ -29,7 +29,7 @@ def request_id(source: str, record_id: str, number: int) -> str:
 def hand_in(event: Event[Any], quote: Quote, ctx: Context[Config], state: QuoteState | None) -> list[Effect]:
     """Make the quote's next request. What was before it is the caller's to end."""
     customer = ctx.records.get("customer", quote.customer_id) if quote.customer_id else None
-    routing = route(quote, customer, ctx.unit.slug, ctx.config)
+    routing = route(quote, customer, ctx.unit.slug, ctx.config, ctx.calendar.local(event.occurred_at))
     number = (state.round if state else 0) + 1
     request = _request(event, quote, ctx, customer, routing, number)
     ctx.session.upsert(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from core.api import Customer, Quote
@@ -35,13 +36,15 @@ class Routing:
         return [{"who": list(level.who), "need": level.need} for level in self.levels]
 
 
-def route(quote: Quote, customer: Customer | None, unit: str, config: Config) -> Routing:
+def route(quote: Quote, customer: Customer | None, unit: str, config: Config, handed_in: datetime) -> Routing:
     """Decide on a quote: completeness first, then the table. Raises LookupError for a table with a gap.
+
+    `handed_in` is in the unit's local time.
 
     The configuration refuses such a table, so that only a table built in code can have one.
     """
     facts = facts_of(quote, customer, unit, config)
-    faults = check(quote, config)
+    faults = check(quote, config, handed_in)
     if faults:
         told = "；".join(fault.zh for fault in faults) + " " + "; ".join(fault.en for fault in faults)
         return Routing(step=Step.RETURN, rule=INCOMPLETE, reason=told, facts=facts, faults=faults)

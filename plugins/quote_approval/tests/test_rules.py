@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -20,6 +22,7 @@ from plugins.quote_approval.tests.scene import LINE, SAFE, config
 
 CONFIG = config()
 B = Customer(id="C-1", tier="B")
+TODAY = datetime(2026, 11, 23, 9, 30, tzinfo=ZoneInfo("Asia/Shanghai"))
 
 
 def quote(**values):
@@ -28,7 +31,23 @@ def quote(**values):
 
 
 def faults(**values):
-    return [fault.path for fault in route(quote(**values), B, "default", CONFIG).faults]
+    return [fault.path for fault in route(quote(**values), B, "default", CONFIG, TODAY).faults]
+
+
+@pytest.mark.parametrize(
+    ("valid_until", "is_over"),
+    [
+        ("2026-11-22T15:59:59Z", True),  # the last moment of the day before, in Shanghai
+        ("2026-11-22T16:00:00Z", False),  # today's first: a date without a time is meant to the end of its day
+        ("2026-11-23T00:30:00Z", False),
+        ("2026-12-31T00:00:00Z", False),
+    ],
+)
+def test_a_quote_is_returned_when_the_last_day_of_its_validity_was_over_at_handing_in(valid_until, is_over):
+    found = route(quote(valid_until=valid_until), B, "default", CONFIG, TODAY)
+    assert [fault.path for fault in found.faults] == (["valid_until"] if is_over else [])
+    assert (found.step is Step.RETURN) is is_over
+    assert not is_over or ("有效期至 2026-11-22" in found.reason and "2026-11-22, which is over" in found.reason)
 
 
 # ------------------------------------------------------------------------------------------------------------- tier
@@ -65,12 +84,12 @@ def test_the_tier_may_stand_in_a_field_of_the_crm():
 
 
 def test_what_a_quote_claims_about_its_customer_is_not_believed():
-    routing = route(quote(extra={"tier": "C"}), Customer(id="C-1", tier="A"), "default", CONFIG)
+    routing = route(quote(extra={"tier": "C"}), Customer(id="C-1", tier="A"), "default", CONFIG, TODAY)
     assert (routing.facts.tier, routing.rule) == ("A", "tier_a")
 
 
 def test_without_a_known_customer_a_person_decides():
-    routing = route(quote(), None, "default", CONFIG)
+    routing = route(quote(), None, "default", CONFIG, TODAY)
     assert (routing.step, routing.levels[0].who) == (Step.ASK, ("reviewer",))
     assert CONFIG.role("reviewer", routing.facts.tier) == "sales_director"
 
@@ -80,7 +99,7 @@ def test_without_a_known_customer_a_person_decides():
 
 def test_the_larger_of_stated_and_counted_discount_decides():
     lines = [{**LINE, "discount": "0.30"}]
-    routing = route(quote(lines=lines, amount="140000", discount="0.01"), B, "default", CONFIG)
+    routing = route(quote(lines=lines, amount="140000", discount="0.01"), B, "default", CONFIG, TODAY)
     assert (routing.facts.discount, routing.rule) == (Decimal("0.3000"), "deep_discount")
     assert "0.01" in routing.facts.notes[0]
 
@@ -112,17 +131,17 @@ def test_no_discount_hides_in_single_lines_or_on_top_of_theirs(stated, lines, am
 def test_numbers_of_any_size_are_looked_at(line):
     odd = quote(lines=[{**LINE, **line}])
     assert facts_of(odd, None, "default", config()).tier is None
-    assert any(fault.path in ("amount", "lines.1.discount") for fault in check(odd, config()))
+    assert any(fault.path in ("amount", "lines.1.discount") for fault in check(odd, config(), TODAY))
 
 
 def test_another_currency_has_no_amount_and_goes_to_a_person():
-    routing = route(quote(currency="USD"), B, "default", CONFIG)
+    routing = route(quote(currency="USD"), B, "default", CONFIG, TODAY)
     assert (routing.facts.amount, routing.rule) == (None, "foreign_currency")
     assert "USD" in routing.facts.notes[0]
 
 
 def test_terms_that_cannot_be_read_are_told():
-    routing = route(quote(payment_terms="面议"), B, "default", CONFIG)
+    routing = route(quote(payment_terms="面议"), B, "default", CONFIG, TODAY)
     assert routing.rule == "long_credit"
     assert "面议" in routing.facts.notes[0]
 
@@ -157,7 +176,7 @@ def test_a_complete_quote_has_no_faults():
     ],
 )
 def test_what_is_missing_or_impossible_is_named_in_both_languages(values, path):
-    routing = route(quote(**values), B, "default", CONFIG)
+    routing = route(quote(**values), B, "default", CONFIG, TODAY)
     assert (routing.step, routing.rule) == (Step.RETURN, INCOMPLETE)
     fault = next(fault for fault in routing.faults if fault.path == path)
     assert fault.zh.isascii() is False
@@ -166,20 +185,20 @@ def test_what_is_missing_or_impossible_is_named_in_both_languages(values, path):
 
 def test_everything_missing_is_named_at_once():
     given = quote(lines=[{"product": "板"}], lead_time_days=None, payment_terms=None)
-    paths = {fault.path for fault in route(given, B, "default", CONFIG).faults}
+    paths = {fault.path for fault in route(given, B, "default", CONFIG, TODAY).faults}
     assert paths == {"lines.1.specification", "lines.1.unit_price", "lead_time_days", "payment_terms"}
 
 
 def test_product_and_family_stand_for_the_specification_where_that_is_configured():
     given = quote(lines=[{**LINE, "specification": None, "family": "extrusion"}])
-    assert route(given, B, "default", config(product_stands_for_specification=True)).faults == ()
-    assert route(given, B, "default", CONFIG).faults != ()
+    assert route(given, B, "default", config(product_stands_for_specification=True), TODAY).faults == ()
+    assert route(given, B, "default", CONFIG, TODAY).faults != ()
 
 
 def test_more_can_be_required():
     strict = config(required=[*CONFIG.required, "margin", "valid_until", "quantity"])
     given = quote(margin=None, lines=[{**LINE, "quantity": None}])
-    paths = {fault.path for fault in route(given, B, "default", strict).faults}
+    paths = {fault.path for fault in route(given, B, "default", strict, TODAY).faults}
     assert paths == {"margin", "valid_until", "lines.1.quantity"}
 
 
@@ -237,7 +256,7 @@ def test_a_change_of_any_part_of_the_offer_changes_its_hash_and_is_named(name, d
 
 @pytest.mark.parametrize("written", ["cny", " RMB", "人民币", "元", "ＣＮＹ"])
 def test_the_yuan_is_the_yuan_however_it_is_written(written):
-    routing = route(quote(currency=written), B, "default", CONFIG)
+    routing = route(quote(currency=written), B, "default", CONFIG, TODAY)
     assert (routing.rule, routing.facts.amount, routing.facts.notes) == ("low_risk", Decimal(194000), ())
     assert content_of(quote(currency=written)) == content_of(quote())
     bought = Customer(id="C", yearly_purchase=Decimal(3_000_000), currency=written)
@@ -248,11 +267,11 @@ def test_a_price_of_nothing_is_no_price():
     line = {**LINE, "unit_price": "0"}
     assert faults(lines=[LINE, line]) == ["lines.2.unit_price"]
     gift = {**LINE, "discount": "1"}
-    assert route(quote(lines=[gift], amount="0"), B, "default", CONFIG).rule == "deep_discount"
+    assert route(quote(lines=[gift], amount="0"), B, "default", CONFIG, TODAY).rule == "deep_discount"
 
 
 def test_a_quote_over_nothing_is_not_approved_by_rule():
-    routing = route(quote(lines=[{**LINE, "quantity": "0"}], amount="0"), B, "default", CONFIG)
+    routing = route(quote(lines=[{**LINE, "quantity": "0"}], amount="0"), B, "default", CONFIG, TODAY)
     assert (routing.step, routing.facts.amount) == (Step.ASK, None)
     assert "what the quote is worth is unknown" in routing.facts.notes[0]
 
@@ -264,6 +283,6 @@ def test_a_number_that_cannot_be_is_one_fault_and_not_two():
 
 @pytest.mark.parametrize("currency", [None, "  "])
 def test_a_quote_without_a_currency_says_only_that(currency):
-    routing = route(quote(currency=currency), B, "default", CONFIG)
+    routing = route(quote(currency=currency), B, "default", CONFIG, TODAY)
     assert [fault.path for fault in routing.faults] == ["currency"]
     assert routing.facts.notes == ()
