@@ -32,6 +32,7 @@ from core.model.errors import (
     OutriggerError,
     did_you_mean,
 )
+from core.model.event_type_field import EventTypeField
 from core.model.events import Event
 from core.model.outcomes import Cancel, Snooze
 from core.model.people import People, Person, Resolution
@@ -140,6 +141,7 @@ __all__ = [
     "Effects",
     "EmitEvent",
     "Event",
+    "EventTypeField",
     "InstantColumn",
     "InvalidRequest",
     "JsonColumn",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections import Counter
 from typing import IO, Any
 
 import click
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from core.cli.printing import print_json, safe
+from core.host.faults import ALIKE
 from core.model.errors import OutriggerError, StorageUnavailable, printable
 from core.store.refusals import refusal
 
@@ -37,10 +39,12 @@ def letter_lines(error: OutriggerError) -> list[str]:
     if isinstance(error, StorageUnavailable) and (where := _database_url()):
         rest.append(f"The database is {where}")
     told = [f"Error: {safe(first)}", *(f"       {safe(line)}" for line in rest)]
+    alike = Counter(item.get("message", "") for item in error.errors)
     for item in error.errors:
         path, message = item.get("path", ""), item.get("message", "")
         text = f"{path}: {message}"
-        if path not in error.message or message not in error.message:
+        is_told = message in error.message and (path in error.message or alike[message] >= ALIKE)
+        if not is_told:
             told.append(f"       {safe(text)}")
     return [*told, f"       ({error.code})"]
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import marshmallow as ma
 
+from core.host.fault_words import MISSING, value_at, worded
 from core.host.faults import flatten, key_faults
 
 Load = Callable[[Mapping[str, Any], tuple[str, ...]], Any]
@@ -21,7 +22,6 @@ Load = Callable[[Mapping[str, Any], tuple[str, ...]], Any]
 
 Path = tuple[str, ...]
 
-_MISSING = "Missing data for required field."
 _ROUNDS = 40  # more than anybody's file has faults one behind the other
 
 
@@ -50,7 +50,7 @@ def load_every_fault(load: Load, table: Any, *, known: Iterable[str]) -> Loaded:
         except ma.ValidationError as error:
             fresh = [(path, text) for path, text in flatten(error.messages) if not _follows(path, text, gone, lost)]
             for path, text in fresh:
-                found.faults += key_faults(_nested(path, text), known=known)
+                found.faults += key_faults(_nested(path, worded(text, value_at(rest, path))), known=known)
             if not _take_out(rest, fresh, found, gone, lost):
                 return found
         else:
@@ -74,7 +74,7 @@ def _take_out(rest: Any, fresh: list[tuple[Path, str]], found: Loaded, gone: set
     """Take out what is at fault; return whether anything was."""
     before = len(gone)
     for path, message in fresh:
-        if len(path) == 1 and message == _MISSING and path[0] not in found.missing:
+        if len(path) == 1 and message == MISSING and path[0] not in found.missing:
             found.missing = (*found.missing, path[0])
             gone.add(path)
             continue

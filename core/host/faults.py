@@ -7,6 +7,9 @@ from typing import Any
 
 from core.model.errors import did_you_mean
 
+ALIKE = 3
+"""In so many places a fault is told once."""
+
 UNKNOWN_KEY = "Unknown field."  # marshmallow's words, turned into a letter here
 
 
@@ -28,8 +31,17 @@ class Faults:
         return [{"path": path, "message": message} for path, message in self._found]
 
     def letter(self) -> str:
-        """Return all faults as text, one a line."""
-        return "\n".join(f"{path}: {message}" for path, message in self._found)
+        """Return all faults as text, one a line; what is wrong alike in many places is said once, with the places."""
+        places: dict[str, list[str]] = {}
+        for path, message in self._found:
+            places.setdefault(message, []).append(path)
+        lines = []
+        for message, paths in places.items():
+            if len(paths) < ALIKE:
+                lines += [f"{path}: {message}" for path in paths]
+            else:
+                lines.append(f"{paths[0]}: {message} The same in {len(paths) - 1} more places, such as {paths[1]}.")
+        return "\n".join(lines)
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from core.host.checked_settings import CheckedBefore
-from core.host.every_fault import load_every_fault
+from core.host.every_fault import Loaded, load_every_fault
 from core.host.faults import Faults, unknown_key
 from core.host.packed_settings import packed
 from core.host.plugin import Manifest, Plugin
@@ -196,8 +196,7 @@ class PluginSections:
         if known is not None:
             return known
         try:
-            with checking_names(self._check_name):
-                loaded = load_every_fault(lambda rest, missing: load(rest), given, known=plugin.config_keys)
+            loaded = self._loaded(plugin, load, given)
         except Exception as error:
             # A schema that fails on these values is the plugin's fault, but the settings cannot be used all the same.
             if is_needed:
@@ -209,6 +208,19 @@ class PluginSections:
                 self._note(_section(plugin.name, key, places), where, message, key)
             return None
         return effective(plain(loaded.value), given)
+
+    def _loaded(self, plugin: Plugin, load: Callable[[Mapping[str, Any]], Any], given: dict[str, Any]) -> Loaded:
+        """Load settings with every name of a person or role looked up.
+
+        Such a name may stand in the plugin's own defaults, where nothing can be left out to find what else is wrong;
+        so faulty settings are loaded once more with any name taken.
+        """
+        with checking_names(self._check_name):
+            loaded = load_every_fault(lambda rest, missing: load(rest), given, known=plugin.config_keys)
+        if loaded.faults:
+            others = load_every_fault(lambda rest, missing: load(rest), given, known=plugin.config_keys).faults
+            loaded.faults = [*others, *(fault for fault in loaded.faults if fault not in others)]
+        return loaded
 
     def _note(self, section: str, where: str, message: str, key: str) -> None:
         path = f"{section}.{where}" if where else section

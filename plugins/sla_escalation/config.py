@@ -10,7 +10,7 @@ from typing import Any
 
 import marshmallow as ma
 
-from core.api import OneOf, SpanField, Who, WhoList, did_you_mean, parse_span
+from core.api import EventTypeField, OneOf, SpanField, Who, WhoList, did_you_mean, parse_span
 
 from .facts import RECORDS, TEXTS, fact_names, is_fact
 from .settings import CONTINUE, NEW_ROUND, Config, config_of, warn_of
@@ -49,7 +49,9 @@ class TitleSchema(Strict):
 class TriggerSchema(Strict):
     """What moves a clock."""
 
-    events = _texts("event types, of which one must have come")
+    events = ma.fields.List(
+        EventTypeField(), load_default=list, metadata={"description": "event types, of which one must have come"}
+    )
     changed = _texts("facts, of which one must have changed")
     when = _condition("what must hold then")
     at = ma.fields.String(load_default=None, metadata={"description": "the fact that tells when it happened"})
@@ -87,6 +89,11 @@ class ClockSchema(Strict):
                 raise ma.ValidationError("Needs at least one.", key)
         for key in ("start", "stop", "cancel", "restart"):
             for number, trigger in enumerate(data[key]):
+                for place, name in enumerate(trigger["events"]):
+                    other = name.partition(".")[0]
+                    if other != kind and other in RECORDS:
+                        fault = f"A {kind} never has this event; write one of its own, such as {kind}.updated."
+                        raise ma.ValidationError({key: {number: {"events": {place: [fault]}}}})
                 for fact in [*trigger["changed"], *([trigger["at"]] if trigger["at"] else [])]:
                     fault = _unknown(kind, fact)
                     if fault:

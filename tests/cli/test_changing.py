@@ -134,7 +134,7 @@ def test_who_looked_at_an_older_version_is_told_and_changes_nothing(desk: Desk) 
 @pytest.mark.parametrize(
     ("arguments", "path", "body", "status", "said"),
     [
-        (("large_from", "[1]", "--plugin", "cli-sizer"), ALL, {"config": {"large_from": [1]}}, 422, "large_from: Not"),
+        (("large_from", "[1]", "--plugin", "cli-sizer"), ALL, {"config": {"large_from": [1]}}, 422, "large_from: must"),
         (("large_form", "5", "--plugin", "cli-sizer"), ALL, {"config": {"large_form": 5}}, 422, "mean `large_from`"),
         (("x", "5", "--plugin", "cli-sizr"), "/api/v1/plugins/cli_sizr", {"config": {"x": 5}}, 404,
          'Did you mean "cli_sizer"'),

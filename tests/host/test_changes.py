@@ -165,7 +165,12 @@ def test_a_key_with_a_dot_in_it_is_one_key(desk: Office) -> None:
         (("plugins", "host_scorr", "enabled"), True, NotFound, 'no plugin "host_scorr". Did you mean "host_scorer"'),
         (("units", "new_enrgy", "plugins", "host_scorer", "enabled"), False, NotFound, 'Did you mean "new_energy"'),
         (("plugins", "host_scorer", "config", "hot_scor"), 5, ConfigurationRefused, "Did you mean `hot_score`"),
-        (("plugins", "host_scorer", "config", "hot_score"), "much", ConfigurationRefused, "config.hot_score: Not a"),
+        (
+            ("plugins", "host_scorer", "config", "hot_score"),
+            "much",
+            ConfigurationRefused,
+            'config.hot_score: must be a whole number, such as 5; it is "much"',
+        ),
         (("plugins", "host_scorer", "config", "hot_score"), 101, ConfigurationRefused, "config.hot_score: Must be"),
         (("plugins", "host_scorer", "enabled"), "yes", ConfigurationRefused, "must be true or false"),
         (("plugins", "host_scorer", "enabled", "x"), 1, ConfigurationRefused, "because `enabled` is no table"),

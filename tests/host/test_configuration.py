@@ -124,11 +124,12 @@ TOML = "plugins.toml"
 FAULTS: list[tuple[str, str, str]] = [
     ("[dispach]", "plugins.toml", "unknown key `dispach`. Did you mean `dispatch`?"),
     ("[dispatch]\nmax_atempts = 3", f"{TOML}, dispatch", "unknown key `max_atempts`. Did you mean `max_attempts`?"),
-    ("[dispatch]\nmax_attempts = 'many'", f"{TOML}, dispatch.max_attempts", "Not a valid integer."),
+    ("[dispatch]\nmax_attempts = 'many'", f"{TOML}, dispatch.max_attempts",
+     'must be a whole number, such as 5; it is "many"'),
     ("[dispatch]\nmax_wait = 'soon'", f"{TOML}, dispatch.max_wait", "Not a span of time"),
     ("[dispatch]\nhook_time_limit_s = nan", f"{TOML}, dispatch.hook_time_limit_s", "must be a finite number"),
     ("[sources.erp]\nadapter = 'standrd'", f"{TOML}, sources.erp.adapter", 'Did you mean "standard"?'),
-    ("[sources.erp]", f"{TOML}, sources.erp.adapter", "Missing data"),
+    ("[sources.erp]", f"{TOML}, sources.erp.adapter", "is missing"),
     ("[sources.ERP]\nadapter = 'standard'", f"{TOML}, sources", '"ERP" is no name'),
     (
         "[sources.erp]\nadapter = 'standard'\nunit = 'new_enrgy'\n[units.new_energy]",
@@ -138,7 +139,7 @@ FAULTS: list[tuple[str, str, str]] = [
     ("[sources.erp]\nadapter = 'standard'\nsecrets = ['hunter2']", f"{TOML}, sources.erp.secrets.0", "not shown"),
     ("[sources.e]\nadapter = 'standard'\noptions.zoo = 1", f"{TOML}, sources.e.options", 'option "zoo"'),
     ("[sources.e]\nadapter = 'standard'\nwrite_back_url = 'ftp:x'", f"{TOML}, sources.e.write_back_url", "an http"),
-    ("[endpoints.desk]\nsecret = 'env:X'", f"{TOML}, endpoints.desk.url", "Missing data"),
+    ("[endpoints.desk]\nsecret = 'env:X'", f"{TOML}, endpoints.desk.url", "is missing"),
     ("[units.default]\nmatch = { industry = 'ev' }", f"{TOML}, units.default.match", "takes what no other takes"),
     ("[units.a]\nmatch = { industry = [] }", f"{TOML}, units.a.match.industry", "none of them empty"),
     ("units = 3", f"{TOML}, units", "must be a table"),
@@ -166,7 +167,7 @@ FAULTS: list[tuple[str, str, str]] = [
     (
         "[units.a.plugins.host_scorer]\nconfig.grades.A = 'x'",
         f"{TOML}, units.a.plugins.host_scorer.config.grades.A",
-        "Not a valid integer.",
+        'must be a whole number, such as 5; it is "x"',
     ),
     ("[plugins.host_plain.config]\nx = 1", f"{TOML}, plugins.host_plain.config", "unknown key `x`."),
 ]  # fmt: skip
@@ -225,7 +226,10 @@ def test_a_fault_from_the_environment_names_the_variable(around: Surroundings) -
         "OUTRIGGER_PLUGINS__HOST_SCORER__CONFIG__HOT_SCOR": "1",
     }
     found = dict(refused("", dataclasses.replace(around, overrides=overrides(environ))))
-    assert found["environment variable OUTRIGGER_DISPATCH__MAX_ATTEMPTS"] == "Not a valid integer."
+    assert (
+        found["environment variable OUTRIGGER_DISPATCH__MAX_ATTEMPTS"]
+        == 'must be a whole number, such as 5; it is "many"'
+    )
     assert "Did you mean `max_attempts`?" in found["environment variable OUTRIGGER_DISPATCH__MAX_ATEMPTS"]
     assert "Did you mean `hot_score`?" in found["environment variable OUTRIGGER_PLUGINS__HOST_SCORER__CONFIG__HOT_SCOR"]
 

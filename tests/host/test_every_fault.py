@@ -13,6 +13,7 @@ from core.host.configuration import resolve
 from core.host.discovery import load_plugins
 from core.host.environment import Environment
 from core.host.every_fault import load_table
+from core.host.faults import Faults
 from core.model.errors import ConfigurationRefused
 from wsgi import assembly
 
@@ -46,7 +47,7 @@ PLANTS = [
     ('units = ["packaging"]', 'units = ["packging"]', "people.tang_zhixia.units", '"packaging"'),
     ('based_on = "cn"', 'based_on = "cnn"', "calendars.plant.based_on", '"cn"'),
     ('calendar = "plant"', 'calendar = "plnt"', "units.high_end_manufacturing.calendar", '"plant"'),
-    ('title = "建筑装饰事业部"', "title = 3", "units.construction.title", "Not a valid string"),
+    ('title = "建筑装饰事业部"', "title = 3", "units.construction.title", "must be text in quotes"),
     ('unit = "open_data"', 'unit = "open_dat"', "sources.erp.unit", '"open_data"'),
     ('adapter = "generic"', 'adaptr = "generic"', "sources.servicedesk", "unknown key `adaptr`"),
     ('target = "24h"', 'target = "24 workng hours"',
@@ -132,7 +133,7 @@ class _Relation(ma.Schema):
 def test_a_relation_is_checked_beside_a_fault_that_has_nothing_to_do_with_it() -> None:
     found = load_table(_Relation(), {"low": 5, "high": 1, "items": [1, "x"], "hihg": 3})
     assert {(place, message.partition(".")[0]) for place, message, _ in found.faults} == {
-        ("items.1", "Not a valid integer"),
+        ("items.1", 'must be a whole number, such as 5; it is "x"'),
         ("", "unknown key `hihg`"),
         ("low", "Must not be above high"),
     }
@@ -140,5 +141,48 @@ def test_a_relation_is_checked_beside_a_fault_that_has_nothing_to_do_with_it() -
 
 def test_a_relation_to_what_is_missing_is_not_made_up() -> None:
     found = load_table(_Relation(), {"low": 500})
-    assert [(place, message) for place, message, _ in found.faults] == [("high", "Missing data for required field.")]
+    assert [(place, message) for place, message, _ in found.faults] == [("high", "is missing")]
     assert found.value == {"low": 500} and found.missing == ("high",)
+
+
+def test_a_role_that_is_missing_for_the_plugins_own_defaults_does_not_hide_what_else_is_wrong() -> None:
+    text = (
+        "[plugins.sla_escalation]\nenabled = true\n[plugins.sla_escalation.config.policies.quality_solution]\n"
+        'target = 24\n[plugins.sla_escalation.config.policies.mine]\nclock = "quality_solutio"\n'
+    )
+    with pytest.raises(ConfigurationRefused) as caught:
+        resolve(text, _AROUND)
+    faults = {item["path"].removeprefix("plugins.toml, "): item["message"] for item in caught.value.errors}
+    at = "plugins.sla_escalation.config.policies"
+    assert faults[f"{at}.quality_solution.target"].endswith("it is 24")
+    assert 'Did you mean "quality_solution"' in faults[f"{at}.mine.clock"]
+    assert "sales_director" in faults[f"{at}.complaint_resolution.levels.2.to.0"]
+    assert caught.value.message.count("sales_director") == 1
+
+
+def test_what_a_value_must_be_is_told_beside_what_it_is() -> None:
+    class Types(ma.Schema):
+        words = ma.fields.List(ma.fields.String())
+        table = ma.fields.Dict()
+        text = ma.fields.String()
+        day = ma.fields.Date()
+
+    given = {"words": "50%", "table": [1], "text": 3, "day": "长" * 80}
+    told = {place: message for place, message, _ in load_table(Types(), given).faults}
+    assert told == {
+        "words": 'must be a list in brackets, such as ["a", "b"]; it is "50%"',
+        "table": "must be a table; it is a list",
+        "text": 'must be text in quotes, such as "a"; it is 3',
+        "day": f'must be a date, such as 2026-10-01; it is "{"长" * 59}…',
+    }
+
+
+def test_what_is_wrong_alike_in_many_places_is_told_once_in_the_letter_and_fully_in_the_list() -> None:
+    faults = Faults()
+    for number in range(5):
+        faults.add(f"levels.{number}", "There is no role.")
+    faults.add("other", "It is missing.")
+    assert faults.letter() == (
+        "levels.0: There is no role. The same in 4 more places, such as levels.1.\nother: It is missing."
+    )
+    assert [item["path"] for item in faults.as_errors()] == [*(f"levels.{number}" for number in range(5)), "other"]

@@ -27,7 +27,7 @@ REFUSED: dict[str, tuple[str, str, str, str]] = {
         "from = 2027-01-01", "form = 2027-01-01",
         "people.wang_fang.roles.1", "unknown key `form`. Did you mean `from`?",
     ),
-    "a person without a name": ('name = "李娜"', "", "people.li_na.name", "Missing data for required field."),
+    "a person without a name": ('name = "李娜"', "", "people.li_na.name", "is missing"),
     "an empty name": (
         'name = "李娜"', 'name = " "', "people.li_na.name", "Must be one line of text, at most 200 characters.",
     ),
@@ -44,7 +44,7 @@ REFUSED: dict[str, tuple[str, str, str, str]] = {
     ),
     "an address that is none": (
         'email = "zhang.wei@example.com"', 'email = "zhang.wei"',
-        "people.zhang_wei.email", "Not a valid email address.",
+        "people.zhang_wei.email", 'must be an e-mail address; it is "zhang.wei"',
     ),
     "an unknown language": (
         'language = "en"', 'language = "fr"', "people.wang_fang.language", "Must be one of: zh, en.",

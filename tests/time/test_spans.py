@@ -126,5 +126,8 @@ def test_settings_take_spans() -> None:
     }
     with pytest.raises(ma.ValidationError, match="Not a span of time"):
         _Schema().load({"first_response": "later"})
+    with pytest.raises(ma.ValidationError, match="with a unit of time"):
+        _Schema().load({"first_response": 24})
+    assert _Schema().load({"poll": 90})["poll"] == parse_span("90 seconds")
     with pytest.raises(ma.ValidationError, match="Working time has no meaning here"):
         _Schema().load({"poll": "2 working hours"})
