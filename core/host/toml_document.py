@@ -31,6 +31,8 @@ _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'|[^.\s"\']+')
 
 def read_text(path: Path) -> str:
     """Return the file's text. Raises ConfigurationRefused saying what to do."""
+    if path.is_fifo():
+        raise ConfigurationRefused(f"The configuration file {path} is a pipe, which can be read once only. Use a file.")
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_FILE + 1)

@@ -41,22 +41,30 @@ def set_up(place: Place, port: int, run: str) -> str:
     processes.start_server(place, port)
     url = f"http://127.0.0.1:{port}"
     place.remember(url=url, key=made["token"])
-    wait_until_ready(place, url)
+    wait_until_ready(place, url, str(made["token"]))
     return str(made["token"])
 
 
-def wait_until_ready(place: Place, url: str) -> None:
-    """Wait until the server says that it is ready."""
+def wait_until_ready(place: Place, url: str, key: str) -> None:
+    """Wait until the server says that it is ready, and is the one whose key this is.
+
+    Another demo that was started at the same moment may have found the same port free, and taken it.
+    """
     deadline, last = time.monotonic() + processes.READY_S, "no answer"
     while time.monotonic() < deadline:
         try:
             answer = Client(url).text("/readyz")
+            is_own = answer.status != 200 or Client(url, key).text("/api/v1/plugins").status == 200
         except OSError as error:
             last = str(error)
         else:
-            if answer.status == 200:
+            if answer.status == 200 and is_own:
                 return
-            last = f"{answer.status} {answer.body[:300].decode(errors='replace')}"
+            last = (
+                f"another server answers at {url}; choose a port with --port"
+                if not is_own
+                else f"{answer.status} {answer.body[:300].decode(errors='replace')}"
+            )
         if not processes.is_running(place.recall()["server_pid"]):
             break
         time.sleep(0.1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,12 @@ def test_a_file_of_another_encoding_or_size_says_how_to_save_it(tmp_path: Path, 
 def test_a_file_without_an_end_is_not_read_to_it() -> None:
     with pytest.raises(ConfigurationRefused, match="larger than"):
         read_text(Path("/dev/zero"))
+
+
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "plugins.toml")
+    with pytest.raises(ConfigurationRefused, match="is a pipe"):
+        read_text(tmp_path / "plugins.toml")
 
 
 @pytest.mark.parametrize(
