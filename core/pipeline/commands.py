@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from core.host.settings import Configuration, PluginSetting
 from core.model.calendar import Calendar
+from core.model.context import Unit
 from core.model.effects import Decide, EmitEvent, is_own_type, message_id
 from core.model.errors import EffectRefused
 from core.model.outcomes import NO_LONGER_TRUE, OutboxStatus
@@ -147,6 +148,11 @@ class Desk:
     def calendar(self, unit: str) -> Calendar:
         """Return the working calendar of a unit."""
         return self._configuration().calendar_of(unit)
+
+    def unit(self, slug: str) -> Unit:
+        """Return a unit with its title; one that the configuration no longer has is called by its slug."""
+        known = self._configuration().units.get(slug)
+        return Unit(slug, known.title if known is not None else "")
 
     def people(self, unit: str) -> People:
         """Return the directory as it stands now, seen from a unit."""

@@ -60,11 +60,8 @@ def wait_until_ready(place: Place, url: str, key: str) -> None:
         else:
             if answer.status == 200 and is_own:
                 return
-            last = (
-                f"another server answers at {url}; choose a port with --port"
-                if not is_own
-                else f"{answer.status} {answer.body[:300].decode(errors='replace')}"
-            )
+            said = f"{answer.status} {answer.body[:300].decode(errors='replace')}"
+            last = said if is_own else f"another server answers at {url}; choose a port with --port"
         if not processes.is_running(place.recall()["server_pid"]):
             break
         time.sleep(0.1)

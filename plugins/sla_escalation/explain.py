@@ -51,7 +51,7 @@ def explain(row: ClockRow, rule: Rule, seen: Seen) -> list[Line]:
     calendar, now = seen.calendar, seen.now
     standing = standing_of(row, rule, calendar, now)
     return [
-        *_head(row, rule, standing, calendar),
+        *_head(row, rule, standing, seen),
         *_rule(row, rule, calendar),
         *_stretches(row, rule, calendar, now),
         *told_lines(row, seen),
@@ -60,10 +60,11 @@ def explain(row: ClockRow, rule: Rule, seen: Seen) -> list[Line]:
     ]
 
 
-def _head(row: ClockRow, rule: Rule, standing: Standing, calendar: Calendar) -> Iterator[Line]:
+def _head(row: ClockRow, rule: Rule, standing: Standing, seen: Seen) -> Iterator[Line]:
+    calendar = seen.calendar
     title, (zh, en) = rule.clock.title, STATES[state_now(row, standing)]
     number = (f"（第 {row.round} 轮）", f" (round {row.round})") if row.round > 1 else ("", "")
-    where, zone = f"{row.record_id} @ {row.unit}", calendar.zone
+    where, zone = f"{row.record_id} @ {seen.unit or row.unit}", calendar.zone
     yield Line(
         "clock",
         f"{title.zh}{number[0]}，{where}：{zh}（时间均为 {zone}）",

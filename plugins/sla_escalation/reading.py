@@ -135,6 +135,7 @@ def seen_by(desk: Desk, row: ClockRow, now: datetime) -> Seen:
         by_unit.setdefault(item.unit, []).extend((item.event, key) for key in item.messages)
     return Seen(
         calendar=desk.calendar(row.unit), now=now, title=desk.people(row.unit).title,
+        unit=desk.unit(row.unit).title,
         is_on=setting is not None and setting.enabled,
         messages={place: state for unit, places in by_unit.items()
                   for place, state in desk.messages(places, plugin=PLUGIN, unit=unit).items()},

@@ -32,10 +32,11 @@ def name_itself(role: str, language: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The calendar and the time of asking; how roles are titled, whether the plugin is on, what became of messages."""
+    """Calendar and time of asking, what roles and the unit are called, whether the plugin is on, and the messages."""
 
     calendar: Calendar
     now: datetime
     title: Callable[[str, str], str] = name_itself
+    unit: str = ""  # what people call the unit; its slug when nothing is known
     is_on: bool = True
     messages: Mapping[Place, MessageState] = field(default_factory=dict)

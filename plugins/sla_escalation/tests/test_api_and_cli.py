@@ -76,8 +76,8 @@ def test_a_clock_explains_itself_in_both_languages(busy):
     shown = get(busy, f"clocks/{item['id']}")
     assert shown["explanation"][0] == {
         "about": "clock",
-        "zh": "投诉首次响应，T-3 @ packaging：已超时，仍未完成（时间均为 Asia/Shanghai）",
-        "en": "First response to a complaint, T-3 @ packaging: breached, still open (times of Asia/Shanghai)",
+        "zh": "投诉首次响应，T-3 @ 包装事业部：已超时，仍未完成（时间均为 Asia/Shanghai）",
+        "en": "First response to a complaint, T-3 @ 包装事业部: breached, still open (times of Asia/Shanghai)",
     }
     assert shown["elapsed_s"] == 30 * 3600
     assert shown["remaining_s"] == -6 * 3600
@@ -138,8 +138,8 @@ def test_the_commands_list_show_explain_and_sum_up(busy):
     identity = json.loads(run(busy, "list", "--unit", "packaging", "--json"))["items"][0]["id"]
     assert "remaining_s" in run(busy, "show", identity)
     assert json.loads(run(busy, "show", identity, "--json"))["explanation"]
-    assert run(busy, "explain", identity).startswith("First response to a complaint, T-3 @ packaging")
-    assert run(busy, "explain", "T-3", "--language", "zh").startswith("投诉首次响应，T-3 @ packaging")
+    assert run(busy, "explain", identity).startswith("First response to a complaint, T-3 @ 包装事业部")
+    assert run(busy, "explain", "T-3", "--language", "zh").startswith("投诉首次响应，T-3 @ 包装事业部")
     assert json.loads(run(busy, "explain", "T-3", "--json"))["items"][0]["id"] == identity
     assert "50.0 %, below the goal of 95 %" in run(busy, "summary", "--policy", "complaint_first_response")
     assert json.loads(run(busy, "summary", "--json"))["items"]
