@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import json
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,11 @@ Shown = dict[str, Any]
 """An event as it is shown; what is read of it are `id`, `type`, `unit`, `status` and `accepted_at`."""
 
 CHUNK = 500
+
+KEPT = 8
+"""So many configuration versions are kept as they were read: with many units they are large, and asked for often."""
+
+_versions: weakref.WeakKeyDictionary[sa.Engine, dict[int, Any]] = weakref.WeakKeyDictionary()
 
 
 def add_not_delivered(connection: Connection, shown: Sequence[Shown], plugins: Mapping[str, Plugin]) -> None:
@@ -95,8 +101,16 @@ def _owners(connection: Connection, ids: Sequence[str]) -> dict[str, str | None]
 
 
 def _plugins_of(connection: Connection, number: int) -> Any:
-    statement = sa.select(config_versions.c.resolved).where(config_versions.c.number == number)
-    return (connection.execute(statement).scalar() or {}).get("plugins", {})
+    """Return what each plugin is in each unit by a version; a version never changes, so the last few are kept."""
+    kept = _versions.setdefault(connection.engine, {})
+    found = kept.get(number)
+    if found is None:
+        statement = sa.select(config_versions.c.resolved).where(config_versions.c.number == number)
+        found = (connection.execute(statement).scalar() or {}).get("plugins", {})
+        for old in list(kept)[: max(len(kept) - KEPT + 1, 0)]:
+            kept.pop(old, None)
+        kept[number] = found
+    return found
 
 
 def _reason(plugins: Any, unit: str | None, name: str, when: str) -> str:

@@ -173,6 +173,7 @@ records = sa.Table(
     _column("created_at", InstantColumn),
     _column("updated_at", InstantColumn),
     sa.Index("ix_records_listing", "kind", "updated_at"),
+    _partial("ix_records_leads", "unit", "updated_at", where=sa.text("kind = 'lead'")),
     sa.Index("ix_records_name", "kind", "record_id"),
 )
 

@@ -21,7 +21,7 @@ BUILDS_INDEXES_ON = "events"
 """Rows in this table are the sign that building takes long, so that writers must not wait for it."""
 
 WAITING, QUARANTINED = "status = 'waiting'", "status = 'quarantined'"
-REPLAYED, CAUSED = "generation > 0", "caused_by IS NOT NULL"
+REPLAYED, CAUSED, LEADS = "generation > 0", "caused_by IS NOT NULL", "kind = 'lead'"
 INDEXES: tuple[tuple[str, str, list[str], str | None], ...] = (
     ("ix_events_type", "events", ["type", "seq"], None),
     ("ix_events_unit", "events", ["unit", "seq"], None),
@@ -30,6 +30,7 @@ INDEXES: tuple[tuple[str, str, list[str], str | None], ...] = (
     ("ix_deliveries_overdue", "deliveries", ["wait_until"], WAITING),
     ("ix_deliveries_quarantined", "deliveries", ["unit", "plugin", "id"], QUARANTINED),
     ("ix_records_name", "records", ["kind", "record_id"], None),
+    ("ix_records_leads", "records", ["unit", "updated_at"], LEADS),
     ("ix_deliveries_unit", "deliveries", ["unit", "id"], None),
     ("ix_decisions_unit", "decisions", ["unit", "id"], None),
     ("ix_decisions_event", "decisions", ["event_seq"], None),
