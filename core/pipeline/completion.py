@@ -23,6 +23,7 @@ from core.model.outcomes import (
 from core.model.schemas import canonical_json
 from core.pipeline.backoff import crash_delay, delivery_delay
 from core.pipeline.care import Care, take
+from core.pipeline.open_deliveries import stands_alone
 from core.pipeline.plan import Surroundings
 from core.pipeline.recorder import Rows
 from core.pipeline.running import StoredDelivery
@@ -85,8 +86,8 @@ def write_fresh(
     held = [{"b_timer": work.hold_timer[0], "b_round": work.hold_timer[1]} for work in works if work.hold_timer]
     if held:
         connection.execute(_HOLD_TIMER, held)
-    marks = [event_marks(work) for work in works]
-    update_rows(connection, events, "seq", marks, where=f"t.status = '{EventStatus.ACCEPTED}'")
+    marks = [{"key_seq": work.row.seq, **event_marks(work)} for work in works]
+    update_rows(connection, events, ("seq",), marks, where=f"t.status = '{EventStatus.ACCEPTED}'")
     step("marked_done")
     written.deliveries = len(delivery_rows)
     written.wake_outbox = rows.has_messages or bool(rows.outbox)
@@ -115,22 +116,23 @@ def write_stored(
     rows.write(connection)
     step("effects_written")
     _write_records(connection, [item.record for item in stored], around)
-    for item in stored:
-        values = _outcome_columns(item.delivery, around, name=f"dlv_{item.row.id}")
-        after = DeliveryStatus(values["status"])
-        check_delivery_step(DeliveryStatus(item.row.status), after)
-        changed = connection.execute(
-            sa.update(deliveries)
-            .where(deliveries.c.id == item.row.id, deliveries.c.status == item.row.status)
-            .values(**values)
-        )
-        if changed.rowcount != 1:
-            raise StaleRow(f"delivery dlv_{item.row.id} was changed by somebody else meanwhile")
-        if after not in OPEN_DELIVERY:
-            release(connection, item.row._mapping, around.now)
+    outcomes = [_outcome_columns(item.delivery, around, name=f"dlv_{item.row.id}") for item in stored]
+    for item, values in zip(stored, outcomes, strict=True):
+        check_delivery_step(DeliveryStatus(item.row.status), DeliveryStatus(values["status"]))
+    changes = [
+        {**values, "key_id": item.row.id, "key_status": item.row.status}
+        for item, values in zip(stored, outcomes, strict=True)
+    ]
+    if update_rows(connection, deliveries, ("id", "status"), changes) != len(changes):
+        raise StaleRow(f"{deliveries.name} of this batch")
+    final = []
+    for item, values in zip(stored, outcomes, strict=True):
+        if values["status"] not in OPEN_DELIVERY and not stands_alone(item.row, around.open_before):
+            final.append(item.row._mapping)
         written.finished.append(
-            (item.row.unit, item.row.plugin, after.value, item.row.event_id, _seconds(item.delivery))
+            (item.row.unit, item.row.plugin, values["status"], item.row.event_id, _seconds(item.delivery))
         )
+    release(connection, final, around.now)
     step("marked_done")
     written.wake_outbox = rows.has_messages or bool(rows.outbox)
     return written
@@ -198,7 +200,6 @@ def delivery_row(delivery: DeliveryWork, work: EventWork, around: Surroundings) 
 def event_marks(work: EventWork) -> dict[str, Any]:
     """Return what dispatch notes on an event's row."""
     return {
-        "seq": work.row.seq,
         "status": (EventStatus.SKIPPED if work.skipped else EventStatus.DISPATCHED).value,
         "status_reason": work.skipped,
         "unit": work.unit,

@@ -24,7 +24,8 @@ from core.pipeline.claim import claim_deliveries, claim_events
 from core.pipeline.completion import Written, write_fresh, write_stored
 from core.pipeline.driver_locks import EVERYTHING, Fenced, Share, check_lease
 from core.pipeline.history import keep_baselines
-from core.pipeline.plan import Surroundings, latest_open, load_open, load_records, load_timers, plan_event
+from core.pipeline.open_deliveries import load_open
+from core.pipeline.plan import Surroundings, load_records, load_timers, plan_event
 from core.pipeline.slot import CallSlot
 from core.pipeline.work import EventWork, RecordKey, record_key
 from core.store.database import Database
@@ -45,7 +46,7 @@ MAX_BATCH = 1000
 PICK_UP_S = 0.4
 """How long a whole batch should take: a switch counts from the next batch on, and the one that runs is redone."""
 
-GIVE_WAY_S = 0.05
+GIVE_WAY_S = 0.02
 """How long a batch of deliveries stored before should take: new events, which take turns with them, wait for it."""
 
 SLOW_HOOK_S = 10.0
@@ -212,8 +213,7 @@ class Dispatcher:
     def _run_fresh(self, rows: list[Any], around: Surroundings, writing: Writing, care: Care) -> Written:
         keys = [record_key(row) for row in rows]
         records = load_records(around.connection, keys)
-        around.open_rows = load_open(around.connection, keys)
-        around.open_before = latest_open(around.open_rows)
+        around.open_before = load_open(around.connection, keys)
         around.batch, around.timers = records, load_timers(around.connection, rows)
         run = self.one_at_a_time < 2
         overlay: dict[Any, Any] = {}
@@ -264,7 +264,7 @@ class Dispatcher:
         if number != around.configuration.number:
             raise Redo("the configuration changed")
         # On PostgreSQL whoever retries or discards a delivery waits for its lane; here it may have happened meanwhile.
-        if self._database.is_sqlite and load_open(connection, keys) != around.open_rows:
+        if self._database.is_sqlite and load_open(connection, keys) != around.open_before:
             raise Redo("a delivery that holds others back changed")
         if self._epoch is not None:
             check_lease(connection, self._share, self._epoch)

@@ -24,7 +24,8 @@ from core.pipeline.completion import Written, delivery_row, event_marks, follow_
 from core.pipeline.dispatch import ConfigurationSource, Dispatcher, Writing
 from core.pipeline.import_rows import KnownRecords, RunningTimers, TimerRow, WaitingRows
 from core.pipeline.inbox import event_row
-from core.pipeline.plan import Surroundings, latest_open, load_open, plan_event
+from core.pipeline.open_deliveries import load_open
+from core.pipeline.plan import Surroundings, plan_event
 from core.pipeline.recorder import Rows
 from core.pipeline.relay import find_follow_ups, follow_up_event
 from core.pipeline.timers import due_event
@@ -216,11 +217,10 @@ class ImportDispatcher(Dispatcher):
     def _look_at_open(self, key: RecordKey) -> None:
         """Learn which earlier deliveries of the record are open, for these hold back the next of their plugin."""
         assert self._around is not None
-        self._around.open_rows = frozenset()
+        self._around.open_before = {}
         if self._is_any_open:
             self.flush()
-            self._around.open_rows = load_open(self._inside.connection, [key])
-        self._around.open_before = latest_open(self._around.open_rows)
+            self._around.open_before = load_open(self._inside.connection, [key])
 
     def _keep(self, work: EventWork) -> list[SimpleNamespace]:
         """Keep what the event's deliveries asked for; return the messages of its follow-up events."""

@@ -73,7 +73,7 @@ class Interventions:
                 connection, deliveries, deliveries.c.id == row.id, row.status,
                 status=DeliveryStatus.DISCARDED.value, reason=why, finished_at=now, waiting_for=None, wait_until=None,
             )  # fmt: skip
-            release(connection, row._mapping, now)
+            release(connection, [row._mapping], now)
             self._record(connection, "delivery.discarded", f"dlv_{row.id}", row, actor)
             self._notify(connection)
         self.wake()

@@ -17,14 +17,13 @@ from core.model.context import Unit
 from core.model.events import EVENT_TYPES, Completeness, Origin
 from core.model.inbound import InboundEvent
 from core.model.merge import RecordState, merge
-from core.model.outcomes import OPEN_DELIVERY, DeliveryStatus, TimerStatus
+from core.model.outcomes import DeliveryStatus, TimerStatus
 from core.model.people import People
 from core.pipeline.history import is_merged
+from core.pipeline.open_deliveries import Open
 from core.pipeline.units import NAMED, unit_of
 from core.pipeline.work import DeliveryWork, EventWork, RecordKey, RecordWork, build_event
 from core.store.lists import by_record, in_list
-
-OPEN_STATUSES = "status IN ({})".format(", ".join(f"'{status}'" for status in sorted(OPEN_DELIVERY)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +44,7 @@ class Surroundings:
     now: datetime
     connection: Connection
     quarantined: frozenset[tuple[str, str]] = frozenset()  # (unit, plugin)
-    open_rows: frozenset[tuple[Any, ...]] = frozenset()  # every open delivery of the batch's records
-    open_before: dict[tuple[RecordKey, str, str], int] = field(default_factory=dict)  # -> event_seq still open
+    open_before: Open = field(default_factory=dict)  # of the batch's records
     crashed: frozenset[tuple[str, str]] = frozenset()  # (event id, plugin) that took the last worker down
     snapshots: dict[RecordKey, Mapping[str, Any] | None] = field(default_factory=dict)
     batch: Mapping[RecordKey, RecordWork] = field(default_factory=dict)  # records that the batch itself merges into
@@ -108,24 +106,6 @@ def load_records(connection: Connection, keys: list[RecordKey]) -> dict[RecordKe
         work.unit, work.unit_reason, work.last_seq, work.exists = row[3], row[4], row[8], True
         work.state = RecordState(json.loads(row[5]), json.loads(row[6]), frozenset(json.loads(row[7])))
     return found
-
-
-def load_open(connection: Connection, keys: list[RecordKey]) -> frozenset[tuple[Any, ...]]:
-    """Return every delivery of the records that is still open: source, kind, record id, plugin, unit, event_seq, id."""
-    rows = by_record(
-        connection, "t.source, t.kind, t.record_id, t.plugin, t.unit, t.event_seq, t.id", "deliveries", keys,
-        where="t." + OPEN_STATUSES,
-    )  # fmt: skip
-    return frozenset(tuple(row) for row in rows)
-
-
-def latest_open(rows: frozenset[tuple[Any, ...]]) -> dict[tuple[RecordKey, str, str], int]:
-    """Return, for each record, plugin and unit, the latest event with a delivery that is still open."""
-    latest: dict[tuple[RecordKey, str, str], int] = {}
-    for source, kind, record_id, plugin, unit, seq, _ in rows:
-        key = ((source, kind, record_id), plugin, unit)
-        latest[key] = max(seq, latest.get(key, 0))
-    return latest
 
 
 def plan_event(row: Any, record: RecordWork, around: Surroundings, *, run: bool) -> EventWork:
@@ -240,12 +220,12 @@ def _deliveries(work: EventWork, data: Mapping[str, Any], around: Surroundings, 
     result = []
     for plugin, unit in audience:
         delivery = DeliveryWork(plugin=plugin, unit=unit, outward=row.outward)
-        earlier = around.open_before.get((work.record.key, plugin, unit)) if around.open_before else None
+        before = around.open_before.get((work.record.key, plugin, unit)) if around.open_before else None
         held = around.held_because(unit, plugin)
         if held is not None:
             delivery.planned_as, delivery.planned_reason = DeliveryStatus.QUARANTINED, held
-        elif earlier is not None:
-            delivery.planned_as, delivery.waiting_for = DeliveryStatus.WAITING, earlier
+        elif before is not None:
+            delivery.planned_as, delivery.waiting_for = DeliveryStatus.WAITING, before.latest
             delivery.planned_reason = "waiting for an earlier event of this record"
         elif (row.id, plugin) in around.crashed:
             delivery.planned_as, delivery.attempts = DeliveryStatus.RETRYABLE, 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +18,11 @@ from core.model.records import KINDS
 from core.model.schemas import builder_for
 from core.pipeline.handler import call_plugin
 from core.pipeline.history import Place, record_as_of, records_as_of
-from core.pipeline.plan import Surroundings, load_open, load_records
+from core.pipeline.open_deliveries import earlier_open, load_open
+from core.pipeline.plan import Surroundings, load_records
 from core.pipeline.slot import Call, CallSlot
 from core.pipeline.work import DeliveryWork, RecordKey, RecordWork, build_event, record_key
-from core.store.lists import by_record
+from core.store.lists import by_record, in_list
 from core.store.plugin_session import BufferedSession, Overlay, lay_over
 from core.store.tables import deliveries, events
 
@@ -93,6 +94,13 @@ def run(
         lay_over(overlay, outcome.writes)
 
 
+_LAST = (
+    "SELECT t.source, t.kind, t.record_id, (SELECT e.seq FROM events AS e WHERE e.kind = t.kind"
+    f" AND e.record_id = t.record_id AND e.source = t.source AND e.status <> '{EventStatus.ACCEPTED}'"
+    " ORDER BY e.seq DESC LIMIT 1) FROM deliveries AS t WHERE t.id"
+)
+
+
 @dataclass(slots=True)
 class StoredDelivery:
     """A delivery that was stored before, with its event and its record."""
@@ -111,9 +119,9 @@ def load_stored(around: Surroundings, rows: Sequence[Any]) -> list[StoredDeliver
     event_rows = {row.seq: row for row in found}
     keys = [record_key(row) for row in rows]
     records = load_records(connection, keys)
-    for key, seq in _last_dispatched(connection, keys):
+    for key, seq in _last_dispatched(connection, rows):
         records[key].last_seq = max(records[key].last_seq, seq)
-    around.open_rows = load_open(connection, keys)
+    around.open_before = load_open(connection, keys)
     later = _completed_later(around, rows)
     places: dict[int, Place] = {row.id: (row.source, row.kind, row.record_id, row.event_seq) for row in rows}
     states = records_as_of(connection, list(places.values()), around.baselines)
@@ -127,42 +135,21 @@ def load_stored(around: Surroundings, rows: Sequence[Any]) -> list[StoredDeliver
             status_before=DeliveryStatus(row.status), attempts=row.attempts, outward=row.outward,
             out_of_order=bool(row.out_of_order) or row.id in later,
         )  # fmt: skip
-        _gate(delivery, row, around, _earlier(row, around.open_rows))
+        _gate(delivery, row, around, earlier_open(connection, row, around.open_before))
         if delivery.out_of_order or delivery.generation:
             event = dataclasses.replace(event, out_of_order=delivery.out_of_order, generation=delivery.generation)
         result.append(StoredDelivery(row, event_row, event, records[record_key(row)], delivery))
     return result
 
 
-def _last_dispatched(connection: Connection, keys: list[RecordKey]) -> list[tuple[RecordKey, int]]:
+def _last_dispatched(connection: Connection, rows: Sequence[Any]) -> list[tuple[RecordKey, int]]:
     """Return the last event of each record that was dispatched: what is set now was not known to any of them."""
-    last = (
-        sa.select(events.c.seq)
-        .where(
-            events.c.source == sa.bindparam("its_source"),
-            events.c.kind == sa.bindparam("its_kind"),
-            events.c.record_id == sa.bindparam("its_id"),
-            events.c.status != EventStatus.ACCEPTED.value,
-        )
-        .order_by(events.c.seq.desc())
-        .limit(1)
-    )
-    found = []
-    for key in dict.fromkeys(keys):
-        seq = connection.execute(last, dict(zip(("its_source", "its_kind", "its_id"), key, strict=True))).scalar()
-        if seq is not None:
-            found.append((key, int(seq)))
-    return found
+    found = in_list(connection, _LAST, [row.id for row in rows])
+    return [((row[0], row[1], row[2]), int(row[3])) for row in found if row[3] is not None]
 
 
 def _names(text: str | None) -> list[str]:
     return list(json.loads(text)) if text else []
-
-
-def _earlier(row: Any, open_rows: Iterable[Any]) -> int | None:
-    key = (row.source, row.kind, row.record_id, row.plugin, row.unit)
-    others = (item for item in open_rows if tuple(item[:5]) == key and item[6] != row.id)
-    return max((item[5] for item in others if item[5] < row.event_seq), default=None)
 
 
 def _gate(delivery: DeliveryWork, row: Any, around: Surroundings, earlier: int | None) -> None:

@@ -18,6 +18,9 @@ from core.store.columns import InstantColumn, JsonColumn, to_json
 
 Convert = Callable[[Any], Any]
 
+KEY = "key_"
+"""Before the names of the columns by which rows to update are found; their values may be set at the same time."""
+
 
 def insert_rows(
     connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], *, on_conflict: str = ""
@@ -31,14 +34,19 @@ def insert_rows(
 
 
 def update_rows(
-    connection: Connection, table: sa.Table, key: str, rows: Sequence[Mapping[str, Any]], where: str = ""
-) -> None:
-    """Set the given columns of the rows named by `key`; `where` narrows them, with the table's columns as `t.…`."""
+    connection: Connection, table: sa.Table, keys: tuple[str, ...], rows: Sequence[Mapping[str, Any]], where: str = ""
+) -> int:
+    """Set columns of the rows that `keys` name, and return how many there were.
+
+    Every row gives the columns to set, and what those of `keys` must hold, the latter under names with `key_` before.
+    `where` narrows them further, with the table's columns as `t.…`.
+    """
     if not rows:
-        return
-    columns = (*(name for name in rows[0] if name != key), key)
-    statement, converters = _update(table, columns, key, connection.dialect.name, where)
-    _run(connection, statement, converters, columns, rows)
+        return 0
+    named = tuple(f"{KEY}{name}" for name in keys)
+    columns = (*(name for name in rows[0] if name not in named), *named)
+    statement, converters = _update(table, columns, keys, connection.dialect.name, where)
+    return _run(connection, statement, converters, columns, rows)
 
 
 def _run(
@@ -47,15 +55,16 @@ def _run(
     converters: tuple[Convert | None, ...],
     columns: tuple[str, ...],
     rows: Sequence[Mapping[str, Any]],
-) -> None:
+) -> int:
     by_column = [
         [row[name] for row in rows] if convert is None else [convert(row[name]) for row in rows]
         for name, convert in zip(columns, converters, strict=True)
     ]
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(statement, list(zip(*by_column, strict=True)))
+        done = connection.exec_driver_sql(statement, list(zip(*by_column, strict=True)))
     else:
-        connection.exec_driver_sql(statement, tuple(map(array_literal, by_column)))
+        done = connection.exec_driver_sql(statement, tuple(map(array_literal, by_column)))
+    return int(done.rowcount)
 
 
 def _converter(column: sa.Column[Any]) -> Convert | None:
@@ -91,17 +100,20 @@ def _insert(
 
 @lru_cache(maxsize=256)
 def _update(
-    table: sa.Table, columns: tuple[str, ...], key: str, dialect: str, where: str
+    table: sa.Table, columns: tuple[str, ...], keys: tuple[str, ...], dialect: str, where: str
 ) -> tuple[str, tuple[Convert | None, ...]]:
     more = f" AND {where}" if where else ""
+    changed = columns[: -len(keys)]
     if dialect == "sqlite":
-        changes = ", ".join(f"{name} = ?" for name in columns[:-1])
-        statement = f"UPDATE {table.name} AS t SET {changes} WHERE t.{key} = ?{more}"
+        changes = ", ".join(f"{name} = ?" for name in changed)
+        wanted = " AND ".join(f"t.{name} = ?" for name in keys)
+        statement = f"UPDATE {table.name} AS t SET {changes} WHERE {wanted}{more}"
     else:
-        changes = ", ".join(f"{name} = v.{name}" for name in columns[:-1])
-        arrays = ", ".join(_array(table.c[name]) for name in columns)
+        changes = ", ".join(f"{name} = v.{name}" for name in changed)
+        arrays = ", ".join(_array(table.c[name.removeprefix(KEY)]) for name in columns)
+        wanted = " AND ".join(f"t.{name} = v.{KEY}{name}" for name in keys)
         statement = (
             f"UPDATE {table.name} AS t SET {changes} FROM unnest({arrays}) AS v({', '.join(columns)})"
-            f" WHERE t.{key} = v.{key}{more}"
+            f" WHERE {wanted}{more}"
         )
-    return statement, tuple(_converter(table.c[name]) for name in columns)
+    return statement, tuple(_converter(table.c[name.removeprefix(KEY)]) for name in columns)

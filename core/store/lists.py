@@ -11,24 +11,31 @@ from sqlalchemy.engine import Connection
 from core.store.array_literals import array_literal
 
 
-def in_list(connection: Connection, select: str, values: Sequence[str]) -> Sequence[tuple[Any, ...]]:
+def in_list(connection: Connection, select: str, values: Sequence[str] | Sequence[int]) -> Sequence[tuple[Any, ...]]:
     """Run `select` (ending in the column to compare) for all `values`; an empty list asks nothing."""
     if not values:
         return []
     if connection.dialect.name == "sqlite":
         statement = f"{select} IN (SELECT value FROM json_each(?))"
         return connection.exec_driver_sql(statement, (json.dumps(list(values)),)).fetchall()
-    return connection.exec_driver_sql(f"{select} = ANY(%s::text[])", (array_literal(values),)).fetchall()
+    kind = "bigint" if isinstance(values[0], int) else "text"
+    return connection.exec_driver_sql(f"{select} = ANY(%s::{kind}[])", (array_literal(values),)).fetchall()
 
 
 def by_record(
-    connection: Connection, columns: str, table: str, keys: Sequence[tuple[str, str, str]], where: str = ""
+    connection: Connection,
+    columns: str,
+    table: str,
+    keys: Sequence[tuple[str, str, str]],
+    where: str = "",
+    *,
+    group_by: str = "",
 ) -> Sequence[tuple[Any, ...]]:
     """Select `columns` of `table` (alias `t`) for records given as (source, kind, record id)."""
     if not keys:
         return []
     dialect = connection.dialect.name
-    condition = f" WHERE {where}" if where else ""
+    condition = (f" WHERE {where}" if where else "") + (f" GROUP BY {group_by}" if group_by else "")
     # CROSS JOIN fixes SQLite's join order: each wanted key is looked up by the index, the table is never scanned.
     if dialect == "sqlite":
         statement = (

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -27,19 +28,47 @@ Shape = tuple[str, str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 
 
 def apply_writes(connection: Connection, tables: Mapping[str, sa.Table], writes: Sequence[RowWrite]) -> None:
-    """Make `writes` in their order inside the caller's transaction; consecutive writes of one shape go in bulk.
+    """Make `writes` inside the caller's transaction, in bulk and as if in their order.
 
     Raises StaleRow when an update matches no row, be it for its key or for its `expected` values; the caller rolls
     back to its savepoint and decides again. A key that is there already fails an insert with IntegrityError.
     """
     dialect = connection.dialect.name
-    for shape, run in itertools.groupby(writes, key=_shape):
+    for shape, run in itertools.groupby(_by_table(tables, writes), key=_shape):
         operation, name, key, values, expected = shape
         rows = list(run)
         statement = _STATEMENTS[operation](dialect, tables[name], key, values, expected)
         result = connection.execute(statement, [_parameters(write) for write in rows])
         if operation == "update" and result.rowcount < len(rows):
             raise StaleRow(name)
+
+
+def _by_table(tables: Mapping[str, sa.Table], writes: Sequence[RowWrite]) -> Iterable[RowWrite]:
+    """Bring the writes of a table together, so that consecutive ones are of one shape; it makes no difference else.
+
+    Each plugin has tables of its own, and writes of one table keep their order. A plugin's tables are written after
+    those they refer to; where it deletes rows as well, its writes stay as they are.
+    """
+    of_plugin: dict[sa.MetaData, list[RowWrite]] = {}
+    for write in writes:
+        of_plugin.setdefault(tables[write.table].metadata, []).append(write)
+    for metadata, own in of_plugin.items():
+        places = _places(metadata)
+        if any(write.operation == "delete" or write.table not in places for write in own):
+            yield from own
+        else:
+            yield from sorted(own, key=lambda write: places[write.table])
+
+
+@lru_cache(maxsize=256)
+def _places(metadata: sa.MetaData) -> Mapping[str, int]:
+    """Return the place of each table of a plugin: behind those it refers to. Tables in a circle have no such places."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", sa.exc.SAWarning)
+        try:
+            return {table.name: place for place, table in enumerate(metadata.sorted_tables)}
+        except sa.exc.SAWarning:
+            return {}
 
 
 def _shape(write: RowWrite) -> Shape:

@@ -115,7 +115,11 @@ deliveries = sa.Table(
     _column("finished_at", InstantColumn, nullable=True),
     sa.UniqueConstraint("event_seq", "plugin", "unit", "generation"),
     _partial("ix_deliveries_claim", "due_at", "event_seq", where=status_in(*CLAIMABLE_DELIVERY)),
-    _partial("ix_deliveries_open", "kind", "record_id", "source", "plugin", "unit", where=status_in(*OPEN_DELIVERY)),
+    _partial(
+        "ix_deliveries_standing",
+        *("kind", "record_id", "source", "plugin", "unit", "event_seq"),
+        where=status_in(*OPEN_DELIVERY),
+    ),
     _partial(
         "ix_deliveries_attention",
         "status",

@@ -1,36 +1,47 @@
-"""Lets go the deliveries that were held back by one that is now final."""
+"""Lets go the deliveries that were held back by others which are now final."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.outcomes import OPEN_DELIVERY, DeliveryStatus
-from core.store.columns import status_in
+from core.store.array_literals import array_literal
+from core.store.bulk import update_rows
 from core.store.tables import deliveries
 
+_WAITING = f"t.status = '{DeliveryStatus.WAITING}'"
+_OPEN = "t.status IN ({})".format(", ".join(f"'{status}'" for status in sorted(OPEN_DELIVERY)))
+# One look into the index for each; without the words of `_OPEN` SQLite, and without OFFSET 0 PostgreSQL, would rather
+# go through all that wait.
+_COLUMNS = ("kind", "record_id", "source", "plugin", "unit", "event_seq")
+_SAME = " AND ".join(f"t.{name} = v.{name}" for name in _COLUMNS[:-1])
+_WANTED = f"{_SAME} AND t.waiting_for = v.event_seq AND {_WAITING} AND {_OPEN}"
+_FIND = {
+    "sqlite": "SELECT t.id FROM (SELECT {} FROM json_each(?)) AS v CROSS JOIN deliveries AS t ON {}".format(
+        ", ".join(f"json_extract(value, '$[{number}]') AS {name}" for number, name in enumerate(_COLUMNS)), _WANTED
+    ),
+    "postgresql": (
+        f"SELECT w.id FROM unnest({', '.join(['%s::text[]'] * 5)}, %s::bigint[]) AS v({', '.join(_COLUMNS)})"
+        f" CROSS JOIN LATERAL (SELECT t.id FROM deliveries AS t WHERE {_WANTED} OFFSET 0) AS w"
+    ),
+}
 
-def release(connection: Connection, delivery: Mapping[str, Any], now: datetime) -> int:
-    """Make available what waited for `delivery` (a row of deliveries); return how many it were.
+
+def release(connection: Connection, final: Iterable[Mapping[str, Any]], now: datetime) -> int:
+    """Make available what waited for these deliveries (rows of the table); return how many it were.
 
     The next claim looks again whether something earlier is still open, so releasing too much is harmless.
     """
-    changed = connection.execute(
-        sa.update(deliveries)
-        .where(
-            status_in(*OPEN_DELIVERY),  # the words of the index, which SQLite needs to use it
-            deliveries.c.status == DeliveryStatus.WAITING.value,
-            deliveries.c.kind == delivery["kind"],
-            deliveries.c.record_id == delivery["record_id"],
-            deliveries.c.source == delivery["source"],
-            deliveries.c.plugin == delivery["plugin"],
-            deliveries.c.unit == delivery["unit"],
-            deliveries.c.waiting_for == delivery["event_seq"],
-        )
-        .values(status=DeliveryStatus.AVAILABLE.value, waiting_for=None, due_at=now)
-    )
-    return int(changed.rowcount)
+    wanted = [tuple(delivery[name] for name in _COLUMNS) for delivery in final]
+    if not wanted:
+        return 0
+    is_sqlite = connection.dialect.name == "sqlite"
+    parameters = (json.dumps(wanted),) if is_sqlite else tuple(map(array_literal, zip(*wanted, strict=True)))
+    found = connection.exec_driver_sql(_FIND[connection.dialect.name], parameters).scalars().all()
+    available = {"status": DeliveryStatus.AVAILABLE.value, "waiting_for": None, "due_at": now}
+    return update_rows(connection, deliveries, ("id",), [{**available, "key_id": number} for number in found], _WAITING)

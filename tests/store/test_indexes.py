@@ -58,7 +58,16 @@ def test_no_statement_of_the_daily_round_reads_a_whole_table(kit: Kit) -> None:
         release_held(connection, kit.current(connection))
         release(
             connection,
-            {"kind": "lead", "record_id": "L1", "source": "crm", "plugin": "alpha", "unit": "default", "event_seq": 1},
+            [
+                {
+                    "kind": "lead",
+                    "record_id": "L1",
+                    "source": "crm",
+                    "plugin": "alpha",
+                    "unit": "default",
+                    "event_seq": 1,
+                }
+            ],
             now,
         )
         is_any_due(connection, now)

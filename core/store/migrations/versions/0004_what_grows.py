@@ -22,11 +22,13 @@ BUILDS_INDEXES_ON = "events"
 
 WAITING, QUARANTINED = "status = 'waiting'", "status = 'quarantined'"
 REPLAYED, CAUSED, LEADS = "generation > 0", "caused_by IS NOT NULL", "kind = 'lead'"
+OPEN = "status IN ('available', 'quarantined', 'retryable', 'scheduled', 'waiting')"
 INDEXES: tuple[tuple[str, str, list[str], str | None], ...] = (
     ("ix_events_type", "events", ["type", "seq"], None),
     ("ix_events_unit", "events", ["unit", "seq"], None),
     ("ix_events_caused_by", "events", ["caused_by"], CAUSED),
     ("ix_deliveries_replayed", "deliveries", ["kind", "record_id", "source", "id"], REPLAYED),
+    ("ix_deliveries_standing", "deliveries", ["kind", "record_id", "source", "plugin", "unit", "event_seq"], OPEN),
     ("ix_deliveries_overdue", "deliveries", ["wait_until"], WAITING),
     ("ix_deliveries_quarantined", "deliveries", ["unit", "plugin", "id"], QUARANTINED),
     ("ix_records_name", "records", ["kind", "record_id"], None),
@@ -39,7 +41,10 @@ INDEXES: tuple[tuple[str, str, list[str], str | None], ...] = (
     ("ix_idempotency_keys_created_at", "idempotency_keys", ["created_at"], None),
     ("ix_timers_standing", "timers", ["status", "due_at", "id"], None),
 )
-REPLACED = ("ix_timers_due", "timers")
+REPLACED: tuple[tuple[str, str, list[str], str], ...] = (
+    ("ix_timers_due", "timers", ["due_at"], "status = 'pending'"),
+    ("ix_deliveries_open", "deliveries", ["kind", "record_id", "source", "plugin", "unit"], OPEN),
+)
 
 
 def upgrade() -> None:
@@ -80,7 +85,8 @@ def upgrade() -> None:
             name, table, columns, unique=False, if_not_exists=True,
             sqlite_where=where, postgresql_where=where, postgresql_concurrently=apart,
         )  # fmt: skip
-    op.drop_index(REPLACED[0], REPLACED[1], if_exists=True, postgresql_concurrently=apart)
+    for name, table, *_ in REPLACED:
+        op.drop_index(name, table, if_exists=True, postgresql_concurrently=apart)
 
 
 def _broken_off(bind: sa.Connection) -> Iterator[str]:
@@ -94,11 +100,10 @@ def _broken_off(bind: sa.Connection) -> Iterator[str]:
 
 
 def downgrade() -> None:
-    """Put the one index back and drop the others; records fold from their first event again."""
-    op.create_index(
-        REPLACED[0], REPLACED[1], ["due_at"], unique=False,
-        sqlite_where=sa.text("status = 'pending'"), postgresql_where=sa.text("status = 'pending'"),
-    )  # fmt: skip
+    """Put back what was replaced and drop the others; records fold from their first event again."""
+    for name, table, columns, condition in REPLACED:
+        where = sa.text(condition)
+        op.create_index(name, table, columns, unique=False, sqlite_where=where, postgresql_where=where)
     for name, table, *_ in INDEXES:
         op.drop_index(name, table)
     op.drop_table("record_baselines")
