@@ -171,29 +171,48 @@ class _Run:
         self.ended = time.monotonic()
 
 
-class _Watcher:
-    """Looks in the database, about every millisecond, which events have all their effects."""
+class Watcher:
+    """Looks in the database, about every millisecond, which events have all their effects.
+
+    PostgreSQL gives out numbers before it commits: a row may become visible behind one with a higher number. So numbers
+    that were passed over are looked for again, until whoever took them must have given up.
+    """
+
+    PASSED_OVER_S = 5.0
 
     def __init__(self, run: _Run, url: str, effects: int) -> None:
         self._outside = Outside(url)
         self._last = self._outside.one("SELECT coalesce(max(id), 0) FROM decisions")
         self._wanted = {event_id("crm", f"{run.options.name}-{index}"): index for index in range(len(run.requests))}
         self._count: Counter[str] = Counter()
+        self._passed_over: dict[int, float] = {}
         self._effects = effects
         self.done: dict[int, float] = {}
         self._give_up = time.monotonic() + run.options.seconds + 20
 
     def tick(self) -> bool:
         """Look once; return whether effects are still to come."""
-        rows = self._outside.rows("SELECT id, event_id FROM decisions WHERE id > ? ORDER BY id LIMIT 500", self._last)
+        again = ", ".join(map(str, self._passed_over)) or "0"
+        rows = self._outside.rows(
+            f"SELECT id, event_id FROM decisions WHERE id > ? OR id IN ({again}) ORDER BY id LIMIT 500", self._last
+        )
         if rows:
             now = time.monotonic()
-            self._last = rows[-1][0]
             for row in rows:
+                self._passed_over.pop(row[0], None)
+                self._passed_over |= dict.fromkeys(range(self._last + 1, row[0]), now)
+                self._last = max(self._last, row[0])
                 self._count[row[1]] += 1
                 if self._count[row[1]] == self._effects and row[1] in self._wanted:
                     self.done[self._wanted[row[1]]] = now
+        elif self._passed_over:
+            limit = time.monotonic() - self.PASSED_OVER_S
+            self._passed_over = {number: since for number, since in self._passed_over.items() if since > limit}
         return len(self.done) < len(self._wanted) and time.monotonic() < self._give_up
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._outside.close()
 
 
 class _Drain:
@@ -222,7 +241,7 @@ def main() -> None:
     run = _Run(options)
     gc.collect()
     gc.disable()
-    watcher = _Watcher(run, options.watch, options.effects) if options.watch else None
+    watcher = Watcher(run, options.watch, options.effects) if options.watch else None
     if watcher is not None:
         run.opened(watcher.tick)
     elif options.until_drained:
