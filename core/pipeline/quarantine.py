@@ -26,6 +26,22 @@ RELEASED = 2000
 
 _QUARANTINED = status_in(DeliveryStatus.QUARANTINED)
 
+# Neither database skips in an index by itself from one value to the next, so each step asks for the next one.
+_NEXT = f"FROM deliveries AS d WHERE d.status = '{DeliveryStatus.QUARANTINED}'"
+_PAIRS = f"""
+WITH RECURSIVE units(unit) AS (
+    SELECT (SELECT min(d.unit) {_NEXT})
+    UNION ALL
+    SELECT (SELECT min(d.unit) {_NEXT} AND d.unit > units.unit) FROM units WHERE units.unit IS NOT NULL
+), pairs(unit, plugin) AS (
+    SELECT units.unit, (SELECT min(d.plugin) {_NEXT} AND d.unit = units.unit) FROM units WHERE units.unit IS NOT NULL
+    UNION ALL
+    SELECT pairs.unit, (SELECT min(d.plugin) {_NEXT} AND d.unit = pairs.unit AND d.plugin > pairs.plugin)
+    FROM pairs WHERE pairs.plugin IS NOT NULL
+)
+SELECT unit, plugin FROM pairs WHERE plugin IS NOT NULL ORDER BY unit, plugin
+"""
+
 
 def record_crash(connection: Connection, call: Call, how: str, now: datetime, *, limit: int) -> bool:
     """Count a crash of a plugin in a unit; return whether it is in quarantine now.
@@ -118,19 +134,7 @@ def lifted(
 
 def _quarantined(connection: Connection) -> list[tuple[str, str]]:
     """Return the (unit, plugin) with quarantined deliveries: from pair to pair in the index, however many there are."""
-    pair = sa.tuple_(deliveries.c.unit, deliveries.c.plugin)
-    following = (
-        sa.select(deliveries.c.unit, deliveries.c.plugin)
-        .where(_QUARANTINED, pair > sa.tuple_(sa.bindparam("last_unit"), sa.bindparam("last_plugin")))
-        .order_by(deliveries.c.unit, deliveries.c.plugin)
-        .limit(1)
-    )
-    found: list[tuple[str, str]] = []
-    unit, plugin = "", ""
-    while (row := connection.execute(following, {"last_unit": unit, "last_plugin": plugin}).first()) is not None:
-        unit, plugin = row
-        found.append((unit, plugin))
-    return found
+    return [(row[0], row[1]) for row in connection.exec_driver_sql(_PAIRS)]
 
 
 def release_lifted(

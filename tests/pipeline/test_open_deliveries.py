@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,8 +17,8 @@ from core.pipeline.open_deliveries import earlier_open, load_open, stands_alone
 from core.store.bulk import insert_rows, update_rows
 from core.store.database import Database
 from core.store.tables import deliveries
+from tests.pipeline.delivery_rows import NOW, delivery_rows
 
-NOW = datetime(2026, 11, 28, 3, 0, tzinfo=UTC)
 RECORDS = [("crm", "lead", "L-1"), ("crm", "lead", "L-2"), ("erp", "lead", "L-1")]
 
 _delivery = st.tuples(
@@ -32,17 +31,6 @@ _delivery = st.tuples(
 _deliveries = st.lists(_delivery, max_size=30, unique_by=lambda item: (item[3], item[1], item[2]))
 
 
-def _rows(chosen: Sequence[Any]) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": number, "event_seq": seq, "event_id": f"evt_{seq}", "plugin": plugin, "unit": unit, "generation": 0,
-            "outward": True, "source": key[0], "kind": key[1], "record_id": key[2], "lane": 1, "status": status.value,
-            "attempts": 0, "due_at": NOW, "out_of_order": False, "config_version": 1, "created_at": NOW,
-        }
-        for number, (key, plugin, unit, seq, status) in enumerate(chosen, 1)
-    ]  # fmt: skip
-
-
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chosen=_deliveries)
 def test_what_stands_open_is_what_looking_at_each_delivery_says(database: Database, chosen: Sequence[Any]) -> None:
@@ -52,11 +40,11 @@ def test_what_stands_open_is_what_looking_at_each_delivery_says(database: Databa
             groups[key, plugin, unit].append(seq)
     with database.write() as connection:
         connection.execute(sa.delete(deliveries))
-        insert_rows(connection, deliveries, _rows(chosen))
+        insert_rows(connection, deliveries, delivery_rows(chosen))
         found = load_open(connection, [*RECORDS[:2], RECORDS[0]])  # a record named twice counts once
         told = {key: (s.earliest, s.latest, s.count, s.events) for key, s in found.items()}
         assert told == {key: (min(seqs), max(seqs), len(seqs), sum(seqs)) for key, seqs in groups.items()}
-        for row in map(_as_row, _rows(chosen)):
+        for row in map(_as_row, delivery_rows(chosen)):
             seqs = groups.get(((row.source, row.kind, row.record_id), row.plugin, row.unit), [])
             if row.status in OPEN_DELIVERY and seqs:
                 assert stands_alone(row, found) is (len(seqs) == 1)
@@ -70,7 +58,7 @@ def _as_row(values: dict[str, Any]) -> Any:
 def test_a_record_with_very_many_that_wait_costs_one_row(database: Database) -> None:
     chosen = [(RECORDS[0], "scorer", "north", seq, DeliveryStatus.WAITING) for seq in range(1, 3001)]
     with database.write() as connection:
-        insert_rows(connection, deliveries, _rows(chosen))
+        insert_rows(connection, deliveries, delivery_rows(chosen))
         (standing,) = load_open(connection, RECORDS[:1]).values()
     assert (standing.latest, standing.count) == (3000, 3000)
 
@@ -79,7 +67,7 @@ def test_a_record_with_very_many_that_wait_costs_one_row(database: Database) -> 
 def test_rows_are_changed_in_bulk_only_as_long_as_they_hold_what_is_expected(database: Database, before: str) -> None:
     chosen = [(RECORDS[0], "scorer", "north", seq, DeliveryStatus.AVAILABLE) for seq in (1, 2, 3)]
     with database.write() as connection:
-        insert_rows(connection, deliveries, _rows(chosen))
+        insert_rows(connection, deliveries, delivery_rows(chosen))
         changes = [{"status": "completed", "finished_at": NOW, "key_id": number, "key_status": before}
                    for number in (1, 3)]  # fmt: skip
         changed = update_rows(connection, deliveries, ("id", "status"), changes)

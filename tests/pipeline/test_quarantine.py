@@ -7,14 +7,20 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from core.model.errors import StorageUnavailable
+from core.model.outcomes import DeliveryStatus
 from core.pipeline.dispatch import Dispatcher
-from core.pipeline.quarantine import FORGET_AFTER, lift, record_crash, release_lifted, release_overdue
+from core.pipeline.quarantine import FORGET_AFTER, lift, lifted, record_crash, release_lifted, release_overdue
 from core.pipeline.slot import Call, CallSlot
 from core.pipeline.worker import after_crash
 from core.store import tables
+from core.store.bulk import insert_rows
 from core.store.database import Database
+from core.store.tables import deliveries, quarantines
+from tests.pipeline.delivery_rows import NOW, delivery_rows
 from tests.pipeline.kit import Kit, plugin
 
 
@@ -262,3 +268,33 @@ def test_without_a_longest_wait_it_waits_as_long_as_it_takes(database: Database)
             release_overdue(connection, kit.clock.now())
     waiting = sa.and_(tables.deliveries.c.status == "waiting", tables.deliveries.c.wait_until.is_(None))
     assert len(kit.rows(tables.deliveries, waiting)) == 1
+
+
+_pairs = st.lists(
+    st.tuples(st.sampled_from(["a", "b", "北", "ä"]), st.sampled_from(["one", "two", "three"])), max_size=20
+)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(held=_pairs, others=_pairs, active=st.frozensets(st.sampled_from(["a", "北"])))
+def test_whoever_has_quarantined_deliveries_without_being_in_quarantine_is_found(
+    database: Database, held: list[tuple[str, str]], others: list[tuple[str, str]], active: frozenset[str]
+) -> None:
+    chosen = [
+        (("crm", "lead", "L-1"), plugin, unit, number, status)
+        for number, (unit, plugin, status) in enumerate(
+            [(*pair, DeliveryStatus.QUARANTINED) for pair in held]
+            + [(*pair, DeliveryStatus.RETRYABLE) for pair in others]
+        )
+    ]
+    with database.write() as connection:
+        connection.execute(sa.delete(deliveries))
+        connection.execute(sa.delete(quarantines))
+        insert_rows(connection, deliveries, delivery_rows(chosen))
+        for unit in active:
+            values = {"unit": unit, "plugin": "one", "crashes": 3, "active": True, "reason": "", "event_id": "evt_1",
+                      "changed_at": NOW, "changed_by": "test"}  # fmt: skip
+            connection.execute(sa.insert(quarantines).values(values))
+        found = lifted(connection, lambda unit, plugin: unit != "ä")
+    expected = {pair for pair in held if pair[0] != "ä" and not (pair[0] in active and pair[1] == "one")}
+    assert sorted(found) == sorted(expected)
