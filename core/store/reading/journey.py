@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from sqlalchemy.sql.util import ClauseAdapter
 
 from core.model.outcomes import OPEN_DELIVERY, DeliveryStatus, EventStatus, TimerStatus
 from core.store.columns import status_in
@@ -16,7 +17,7 @@ from core.store.reading.decisions import decision_json
 from core.store.reading.deliveries import deliveries_json
 from core.store.reading.events import event_json, visible
 from core.store.reading.outbox import message_json, timer_json
-from core.store.reading.pages import only_units
+from core.store.reading.pages import LOOK, first_that_fit, only_units
 from core.store.reading.records import find_record, record_json
 from core.store.tables import decisions, deliveries, events, outbox, record_updates, timers
 
@@ -71,14 +72,19 @@ def _read(
     conditions: Sequence[sa.ColumnElement[bool]],
     limit: int,
 ) -> tuple[Sequence[Any], int, bool]:
-    """Return the newest rows the caller may see, how many others there are, and whether there are older ones."""
-    key = sa.desc(table.c.due_at) if table is timers else next(iter(table.primary_key.columns)).desc()
-    about = _about(table, record)
-    rows = connection.execute(sa.select(table).where(*about, *conditions).order_by(key).limit(limit + 1)).fetchall()
+    """Return the newest rows the caller may see, how many others there are, and whether there are older ones.
+
+    For a caller of some units LOOK rows are tried, so that a record with very many events costs no more than another.
+    """
+    key = table.c.due_at if table is timers else next(iter(table.primary_key.columns))
+    led = sa.select(table).where(*_about(table, record)).order_by(key.desc())
+    rows, behind = first_that_fit(connection, led, conditions, limit, key)
     hidden = 0
     if conditions:
-        hidden = _count(connection, sa.select(key.element).where(*about, sa.not_(sa.and_(*conditions))))
-    return rows[:limit], hidden, len(rows) > limit
+        looked = led.limit(LOOK).subquery("looked")
+        others = sa.not_(ClauseAdapter(looked).traverse(sa.and_(*conditions)))
+        hidden = _count(connection, sa.select(looked.c[key.name]).where(others))
+    return rows, hidden, behind is not None
 
 
 def _count(connection: Connection, statement: sa.Select[Any]) -> int:
