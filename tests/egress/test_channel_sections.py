@@ -51,7 +51,7 @@ def test_the_port_goes_with_the_security(security: str, port: int) -> None:
         ("[channels.mail]\nhost = 'x'", "channels.mail.kind", "is missing"),
         ("[channels.mail]\nkind = 'smpt'", "channels.mail.kind", 'Did you mean "smtp"?'),
         ("[channels.mail]\nkind = 3", "channels.mail.kind", "no kind of channel"),
-        ("[channels.mail]\nkind = 'smtp'\nhost = 'x.example'", "channels.mail.sender", "Missing"),
+        ("[channels.mail]\nkind = 'smtp'\nhost = 'x.example'", "channels.mail.sender", "is missing"),
         (f"[channels.mail]\n{MAIL}sendr = 1", "channels.mail", "`sendr`. Did you mean `sender`?"),
         (f"[channels.mail]\n{MAIL}password = 'hunter2'\nusername = 'bot'", "channels.mail.password", "env:NAME"),
         (f"[channels.mail]\n{MAIL}username = 'bot'", "channels.mail.username", "password"),
