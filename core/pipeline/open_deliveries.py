@@ -15,7 +15,7 @@ from core.store.columns import status_in
 from core.store.lists import by_record
 from core.store.tables import deliveries
 
-_OPEN = "t.status IN ({})".format(", ".join(f"'{status}'" for status in sorted(OPEN_DELIVERY)))
+_OPEN = f"t.{status_in(*OPEN_DELIVERY)}"
 _GROUP = "t.source, t.kind, t.record_id, t.plugin, t.unit"
 _COLUMNS = f"{_GROUP}, min(t.event_seq), max(t.event_seq), count(*), CAST(sum(t.event_seq) AS bigint)"
 
@@ -51,7 +51,7 @@ Open = Mapping[OpenKey, Standing]
 
 
 def load_open(connection: Connection, keys: Sequence[RecordKey]) -> Open:
-    """Return what stands open of the records; one row for each plugin and unit, found in the index alone."""
+    """Return what stands open of the records; one row for each plugin and unit, whatever their number."""
     rows = by_record(connection, _COLUMNS, deliveries.name, list(dict.fromkeys(keys)), _OPEN, group_by=_GROUP)
     return {((row[0], row[1], row[2]), row[3], row[4]): Standing(*row[5:]) for row in rows}
 

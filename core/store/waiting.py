@@ -12,10 +12,11 @@ from sqlalchemy.engine import Connection
 from core.model.outcomes import OPEN_DELIVERY, DeliveryStatus
 from core.store.array_literals import array_literal
 from core.store.bulk import update_rows
+from core.store.columns import status_in
 from core.store.tables import deliveries
 
 _WAITING = f"t.status = '{DeliveryStatus.WAITING}'"
-_OPEN = "t.status IN ({})".format(", ".join(f"'{status}'" for status in sorted(OPEN_DELIVERY)))
+_OPEN = f"t.{status_in(*OPEN_DELIVERY)}"
 # One look into the index for each; without the words of `_OPEN` SQLite, and without OFFSET 0 PostgreSQL, would rather
 # go through all that wait.
 _COLUMNS = ("kind", "record_id", "source", "plugin", "unit", "event_seq")
