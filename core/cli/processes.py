@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -63,12 +65,21 @@ class Bells:
     """The wake-ups between this machine's processes."""
 
     workers: Sequence[Bell]
+    """One for each share of the lanes; or a single one at which all workers wait, and which wakes one of them."""
+
     courier: Bell = field(default_factory=Bell)
+    origin: str = field(default_factory=functools.partial(secrets.token_hex, 8))
+    """Names this machine's processes in notices through the database: the bells have told them already."""
+
+    def of(self, share: Share) -> Bell:
+        """Return the bell at which the worker of a share waits."""
+        return self.workers[share.index % len(self.workers)]
 
     def ring_workers(self, lanes: Iterable[int] = ()) -> None:
-        """Wake every worker; each looks at all lanes of its share."""
-        for bell in self.workers:
-            bell.ring()
+        """Wake the workers whose shares hold `lanes`; without lanes, all."""
+        number = len(self.workers)
+        for index in {lane % number for lane in lanes} or range(number):
+            self.workers[index].ring()
 
 
 Wake = Callable[[Iterable[int]], None]
@@ -104,7 +115,7 @@ class Place:
 
 def web(place: Place, bells: Bells, listener: socket.socket, start: Start) -> None:
     """Acknowledge webhooks and answer the API until told to stop."""
-    parts = _WebParts(place, place.waking(bells.ring_workers), start.stopping)
+    parts = _WebParts(place, place.waking(bells.ring_workers), start.stopping, origin=bells.origin)
     refusals = Refusals(lambda: parts.watch.configuration().sources)
     dispatcher = AcknowledgingDispatcher(parts.group_commit, parts.writer, parts.watch.is_full, refusals)
     app = parts.app(dispatcher.accept)
@@ -124,14 +135,16 @@ def standalone_web(place: Place) -> flask.Flask:
 class _WebParts:
     """What a web process is made of, whatever server runs its app."""
 
-    def __init__(self, place: Place, wake: Wake, stopping: Callable[[], bool]) -> None:
+    def __init__(self, place: Place, wake: Wake, stopping: Callable[[], bool], *, origin: str = "") -> None:
         self._place = place
         self._wake = wake
         self._stopping = stopping
         self._database, self._clock = place.database(24), SystemClock()
         self._plugins = load_schemas(place.roots())
         self.watch = _Watch(self._database, Configurations(self._database, self._plugins), stopping)
-        self.group_commit = GroupCommit(self._database, self._clock, wake=wake, observe=metrics.observe_inbox)
+        self.group_commit = GroupCommit(
+            self._database, self._clock, wake=wake, observe=metrics.observe_inbox, origin=origin
+        )
         self.writer = InboxWriter(self.group_commit, is_full=self.watch.is_full)
 
     def app(self, accept: Callable[[Sequence[InboundItem]], Accepted]) -> flask.Flask:
@@ -272,8 +285,9 @@ def worker(place: Place, bells: Bells, share: Share, start: Start) -> None:
     """Drain this worker's share of the lanes until told to stop."""
     database = place.database(4)
     plugins = _loaded(place)
-    bell = bells.workers[share.index % len(bells.workers)]
-    listen(database, bell)
+    bell = bells.of(share)
+    if not share.index:  # one listener is enough: what it rings wakes whichever worker has nothing to do
+        listen(database, bell, own=bells.origin)
     metrics.connect_observers()
     Worker(
         database=database,
@@ -370,4 +384,5 @@ def courier(place: Place, bells: Bells, start: Start) -> None:
         stopping=start.stopping,
         observe=observe,
         upkeep=Upkeep(pruner).step,
+        origin=bells.origin,
     ).run()

@@ -42,6 +42,7 @@ class Courier:
     observe: Callable[[str, str], None] = lambda effect, result: None
     step: Callable[[str], None] = lambda name: None
     upkeep: Callable[[], None] = lambda: None  # what else is done now and then, in small steps
+    origin: str = ""  # by which this machine's listener knows what was rung here already
     _configuration: Configuration | None = field(default=None)
     _rung: threading.Event = field(default_factory=threading.Event)
 
@@ -101,11 +102,9 @@ class Courier:
             # Looked for again inside the transaction: a timer cancelled meanwhile must not fire.
             due = find_due(connection, newest, now)
             follow_ups = find_follow_ups(connection, now)
-            stored = store(connection, [*follow_ups.events, *due.events], now)
+            stored = store(connection, [*follow_ups.events, *due.events], now, origin=self.origin)
             due.mark(connection)
             follow_ups.mark(connection, now)
-            if not self.database.is_sqlite:
-                connection.exec_driver_sql("NOTIFY outrigger_events")
         count = len(due.marks) + len(follow_ups.messages)
         if count:
             self.wake_workers(stored.lanes)

@@ -62,11 +62,14 @@ class GroupCommit:
         *,
         wake: Callable[[Iterable[int]], None] = lambda lanes: None,
         observe: Callable[[Sequence[InboundItem], Stored], None] = lambda items, stored: None,
+        origin: str = "",
     ) -> None:
+        """`wake` tells this machine's workers, whose listener knows the server's own notices by `origin`."""
         self._database = database
         self._clock = clock
         self._wake = wake
         self._observe = observe
+        self._origin = origin
 
     def commit(self, group: Sequence[Waiting]) -> None:
         """Store a group and answer it. Never raises: whatever goes wrong becomes the answer of those it concerns."""
@@ -93,9 +96,7 @@ class GroupCommit:
         for attempt in range(5):
             try:
                 with self._database.write() as connection:
-                    stored = store(connection, items, self._clock.now())
-                    if not self._database.is_sqlite:
-                        connection.exec_driver_sql("NOTIFY outrigger_events")
+                    stored = store(connection, items, self._clock.now(), origin=self._origin)
                 break
             except sa.exc.IntegrityError:
                 # Another web process stored one of these ids meanwhile; now it is visible and a duplicate.

@@ -19,6 +19,7 @@ from core.model.events import event_id, lane_of
 from core.model.inbound import Accepted, InboundEvent, InboundItem
 from core.model.outcomes import EventStatus
 from core.model.schemas import canonical_json
+from core.pipeline.wake import CHANNEL
 from core.store.bulk import insert_rows
 from core.store.lists import in_list
 from core.store.tables import event_keys, events
@@ -54,15 +55,18 @@ class Stored:
         )
 
 
-def store(connection: Connection, items: Sequence[InboundItem], now: datetime) -> Stored:
+def store(connection: Connection, items: Sequence[InboundItem], now: datetime, *, origin: str = "") -> Stored:
     """Store the items inside the caller's write transaction; a known id is a duplicate and gets the same event id.
 
-    The first body under an id wins; a different one is counted on the event and its digest kept.
+    The first body under an id wins; a different one is counted on the event and its digest kept. On PostgreSQL the
+    workers of every machine are told at the commit, but for those of `origin`, which the caller wakes itself.
     """
     if connection.dialect.name == "postgresql":
         # PostgreSQL hands out numbers before it commits; only in turn do the events of a record become visible in
         # their order, and two that wait for each other cannot arise. The lock ends with the commit.
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s, 0)", (INBOX_LOCK,))
+        connection.exec_driver_sql(
+            f"SELECT pg_advisory_xact_lock(%s, 0), pg_notify('{CHANNEL}', %s)", (INBOX_LOCK, origin)
+        )
     result = Stored(ids=[event_id(item.source, item.dedupe_key) for item in items])
     known = known_hashes(connection, result.ids)
     rows: list[dict[str, Any]] = []

@@ -13,6 +13,7 @@ from core import signals
 from core.model.errors import Conflict, NotFound
 from core.model.outcomes import OPEN_DELIVERY, DeliveryStatus, OutboxStatus, check_delivery_step
 from core.pipeline.driver_locks import wait_for_lane
+from core.pipeline.wake import notify
 from core.store import audit
 from core.store.database import Database
 from core.store.tables import deliveries, events, outbox, quarantines
@@ -56,7 +57,7 @@ class Interventions:
                 due_at=self.clock.now(), finished_at=None, out_of_order=row.out_of_order or _is_late(connection, row),
             )  # fmt: skip
             self._record(connection, "delivery.retried", f"dlv_{row.id}", row, actor)
-            self._notify(connection)
+            notify(connection)
         self.wake()
 
     def discard_delivery(self, identity: int, *, actor: str, reason: str, units: frozenset[str] | None = None) -> None:
@@ -75,7 +76,7 @@ class Interventions:
             )  # fmt: skip
             release(connection, [row._mapping], now)
             self._record(connection, "delivery.discarded", f"dlv_{row.id}", row, actor)
-            self._notify(connection)
+            notify(connection)
         self.wake()
         signals.notify_observers(
             signals.delivery_discarded, row.unit, plugin=row.plugin, event_id=row.event_id, reason=why
@@ -92,7 +93,7 @@ class Interventions:
                 status=OutboxStatus.AVAILABLE.value, attempts=0, due_at=self.clock.now(), reason=f"retried by {actor}",
             )  # fmt: skip
             self._record(connection, "message.retried", row.id, row, actor)
-            self._notify(connection)
+            notify(connection)
         self.wake()
 
     def discard_message(self, identity: str, *, actor: str, reason: str, units: frozenset[str] | None = None) -> None:
@@ -114,10 +115,6 @@ class Interventions:
             connection, actor=actor, action=action, subject=subject, unit=row.unit, details=details,
             now=self.clock.now(),
         )  # fmt: skip
-
-    def _notify(self, connection: Connection) -> None:
-        if not self.database.is_sqlite:
-            connection.exec_driver_sql("NOTIFY outrigger_events")
 
 
 def _delivery(connection: Connection, identity: int, units: frozenset[str] | None) -> Any:

@@ -29,6 +29,7 @@ from core.pipeline.replay_rejected import (
     map_batch,
 )
 from core.pipeline.replay_rows import earlier_generations, replayed_delivery
+from core.pipeline.wake import notify
 from core.store import audit
 from core.store.database import Database
 from core.store.reading.events import EventFilter
@@ -103,7 +104,7 @@ class Replayer:
                 if not result.deliveries:
                     raise Conflict(self._nobody(row, plugin))
             self._record(connection, [row], result, row.unit, {"plugin": plugin, "outward": outward}, actor)
-            self._notify(connection)
+            notify(connection)
         self.wake()
         return result
 
@@ -174,7 +175,7 @@ class Replayer:
                     done = self._add(connection, rows, plugin, outward, chosen.units)
                     total.deliveries += done.deliveries
                 self._record(connection, rows, done, chosen.unit, {"plugin": plugin, "outward": outward}, actor)
-                self._notify(connection)
+                notify(connection)
             after = rows[-1].seq
             total.events += len(rows)
             self.wake()
@@ -286,10 +287,6 @@ class Replayer:
             action="rejected.replayed" if rows[0].status == EventStatus.REJECTED else "event.replayed",
             subject=first if first == last else f"{first} to {last}", details={**how, **what},
         )  # fmt: skip
-
-    def _notify(self, connection: Connection) -> None:
-        if not self.database.is_sqlite:
-            connection.exec_driver_sql("NOTIFY outrigger_events")
 
 
 def _check_replayable(row: Any, up_to: int) -> None:

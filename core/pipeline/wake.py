@@ -1,4 +1,4 @@
-"""Wake-ups between the processes of one machine: a pipe one side rings and the other waits at.
+"""Wake-ups: bells between the processes of one machine, and notices through PostgreSQL between machines.
 
 A lost or a needless ring does no harm, the tables say what is to be done.
 """
@@ -9,17 +9,22 @@ import contextlib
 import os
 import select
 import threading
+import time
 from typing import Any
 
 import structlog
+from sqlalchemy.engine import Connection
 
 from core.store.database import Database
+
+CHANNEL = "outrigger_events"
+"""The PostgreSQL channel on which whoever stores events says so."""
 
 _log = structlog.get_logger("outrigger.wake")
 
 
 class Bell:
-    """One pipe: any process rings it without waiting, one process waits at it."""
+    """One pipe: any process rings it without waiting; of those that wait at it one hears what was rung."""
 
     def __init__(self) -> None:
         self._read, self._write = os.pipe()
@@ -32,20 +37,31 @@ class Bell:
             os.write(self._write, b"!")
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait until somebody rings or the time is over; return whether somebody rang."""
-        ready, _, _ = select.select([self._read], [], [], max(timeout_s, 0))
-        if not ready:
-            return False
-        try:
-            while len(os.read(self._read, 4096)) == 4096:
-                pass
-        except BlockingIOError:
-            pass
-        return True
+        """Wait until somebody rings or the time is over; return whether a ring was heard."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            ready, _, _ = select.select([self._read], [], [], max(deadline - time.monotonic(), 0))
+            if not ready:
+                return False
+            try:
+                while len(os.read(self._read, 4096)) == 4096:
+                    pass
+            except BlockingIOError:
+                continue  # another who waits here has heard it
+            return True
 
 
-def listen(database: Database, bell: Bell, channel: str = "outrigger_events") -> threading.Thread | None:
-    """On PostgreSQL: ring the bell whenever a web process of any machine notifies; the one-second scan backs it up."""
+def notify(connection: Connection) -> None:
+    """On PostgreSQL: tell every machine's workers, once the caller's transaction is committed."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
+
+
+def listen(database: Database, bell: Bell, *, own: str) -> threading.Thread | None:
+    """On PostgreSQL: ring the bell whenever a process of any machine notifies; the scan twice a second backs it up.
+
+    Notices that carry `own` are of this machine's processes, which have rung by themselves.
+    """
     if database.is_sqlite:
         return None
 
@@ -57,9 +73,10 @@ def listen(database: Database, bell: Bell, channel: str = "outrigger_events") ->
         while True:
             try:
                 with psycopg.connect(url, autocommit=True, **patience) as connection:
-                    connection.execute(f"LISTEN {channel}")
-                    for _ in connection.notifies():
-                        bell.ring()
+                    connection.execute(f"LISTEN {CHANNEL}")
+                    for notice in connection.notifies():
+                        if notice.payload != own:
+                            bell.ring()
             except psycopg.Error as error:
                 _log.warning("listening_stopped", error=str(error))
                 threading.Event().wait(1.0)
