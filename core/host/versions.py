@@ -186,9 +186,13 @@ class Configurations:
         self._loaded: LoadedConfigs = {}
         self._building = threading.Lock()
 
-    def current(self, connection: Connection) -> Configuration:
-        """Return the version in force as this connection sees it. Raises ConfigurationRefused when there is none."""
-        number = current_number(connection)
+    def current(self, connection: Connection, number: int | None = None) -> Configuration:
+        """Return the version in force as this connection sees it. Raises ConfigurationRefused when there is none.
+
+        `number` is its number where the caller has just looked.
+        """
+        if number is None:
+            number = current_number(connection)
         held = self._held
         if held is not None and held[0].number == number:
             return held[0]

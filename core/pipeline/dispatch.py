@@ -23,6 +23,7 @@ from core.pipeline.care import Care
 from core.pipeline.claim import claim_deliveries, claim_events
 from core.pipeline.completion import Written, write_fresh, write_stored
 from core.pipeline.driver_locks import EVERYTHING, Fenced, Share, check_lease
+from core.pipeline.first_look import FirstLook, first_look
 from core.pipeline.history import keep_baselines
 from core.pipeline.open_deliveries import load_open
 from core.pipeline.plan import Surroundings, load_records, load_timers, plan_event
@@ -75,8 +76,8 @@ def _is_refusal(error: Exception) -> bool:
 class ConfigurationSource(Protocol):
     """Gives the configuration version in force, read through the caller's connection."""
 
-    def current(self, connection: Connection) -> Configuration:
-        """Return the newest version; cached by its number."""
+    def current(self, connection: Connection, number: int | None = None) -> Configuration:
+        """Return the newest version; cached by its number, which a caller that knows it gives."""
         ...
 
 
@@ -144,10 +145,14 @@ class Dispatcher:
 
     def _drain_once(self, care: Care) -> Written:
         with self._batch() as (reading, writing):
-            around = self._surroundings(reading)
+            look = self._look(reading)
+            waits = {True: look.has_deliveries, False: look.has_events}
+            around = self._surroundings(reading, look) if any(waits.values()) else None
             is_alone = care is not Care.NONE or self.one_at_a_time > 0
             # In turn, so that a plugin whose every delivery is tried again does not keep new events from the others.
             for is_stored in (True, False) if is_alone or not self._was_stored else (False, True):
+                if around is None or not waits[is_stored]:
+                    continue
                 if is_stored:
                     done = self._drain_stored(around, writing, care, is_alone=is_alone)
                 else:
@@ -161,12 +166,20 @@ class Dispatcher:
     def _drain_stored(self, around: Surroundings, writing: Writing, care: Care, *, is_alone: bool) -> Written | None:
         limit = 1 if is_alone else min(around.configuration.dispatch.batch_size, self._stored_fit)
         rows = claim_deliveries(around.connection, self._share, around.now, limit)
-        return self._run_stored(rows, around, writing, care) if rows else None
+        if not rows:
+            return None
+        done = self._run_stored(rows, around, writing, care)
+        done.is_full = len(rows) >= limit
+        return done
 
     def _drain_fresh(self, around: Surroundings, writing: Writing, care: Care) -> Written | None:
         limit = 1 if care is not Care.NONE else min(around.configuration.dispatch.batch_size, self._fits)
         rows = claim_events(around.connection, self._share, limit)
-        return self._run_fresh(rows, around, writing, care) if rows else None
+        if not rows:
+            return None
+        done = self._run_fresh(rows, around, writing, care)
+        done.is_full = len(rows) >= limit
+        return done
 
     @contextlib.contextmanager
     def _batch(self) -> Iterator[tuple[Connection, Writing]]:
@@ -184,21 +197,23 @@ class Dispatcher:
             with self._database.write() as connection:
                 yield connection, lambda: contextlib.nullcontext(connection)
 
-    def _surroundings(self, reading: Connection) -> Surroundings:
-        configuration = self._configurations.current(reading)
+    def _look(self, reading: Connection) -> FirstLook:
+        return first_look(reading, self._share, self._clock.now())
+
+    def _surroundings(self, reading: Connection, look: FirstLook) -> Surroundings:
+        configuration = self._configurations.current(reading, look.number)
         if configuration.number != self._version:
             _log.info("configuration_picked_up", version=configuration.number)
             self._version = configuration.number
         limit_s = configuration.dispatch.hook_time_limit_s
         if not self._database.is_sqlite and limit_s > SLOW_HOOK_S:
             reading.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{int(limit_s + BATCH_S) + 10}s'")
-        quarantined = reading.execute(
-            sa.select(quarantines.c.unit, quarantines.c.plugin).where(quarantines.c.active.is_(True))
-        ).fetchall()
+        active = sa.select(quarantines.c.unit, quarantines.c.plugin).where(quarantines.c.active.is_(True))
+        quarantined = reading.execute(active).fetchall() if look.has_quarantine else []
         return Surroundings(
             configuration=configuration,
             plugins={name: plugin for name, plugin in self._plugins.items() if plugin.error is None},
-            now=self._clock.now(),
+            now=look.now,
             connection=reading,
             quarantined=frozenset((row.unit, row.plugin) for row in quarantined),
             crashed=self.crashed,
@@ -206,7 +221,7 @@ class Dispatcher:
 
     def is_able(self, connection: Connection, unit: str, plugin: str) -> bool:
         """Whether a plugin's code and its settings for a unit could be loaded, so that it can run there."""
-        return self._surroundings(connection).unable(unit, plugin) is None
+        return self._surroundings(connection, self._look(connection)).unable(unit, plugin) is None
 
     # ---------------------------------------------------------------- deciding and writing
 

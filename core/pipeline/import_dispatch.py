@@ -110,7 +110,7 @@ class ImportDispatcher(Dispatcher):
     def begin(self) -> None:
         """Look at what the database holds, once nothing waits in its inbox; the configuration stays as it is now."""
         connection = self._inside.connection
-        self._around = self._surroundings(connection)
+        self._around = self._surroundings(connection, self._look(connection))
         self._around.batch = self.records
         self.timers.load(connection)
         self.renumber()

@@ -71,6 +71,8 @@ class Worker:
             except Fenced as fenced:
                 _log.error("fenced", reason=fenced.message)
                 return
+            if written.is_full and not self.database.is_sqlite:
+                self.own_bell.ring()  # for another worker that waits at it, since more than one batch waits
             if written.wake_outbox:
                 self.wake_courier()
             self.observe(written)

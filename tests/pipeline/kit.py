@@ -71,9 +71,10 @@ class Kit:
     def __post_init__(self) -> None:
         self.dispatcher = Dispatcher(self.database, self.clock, self.plugins, self)
 
-    def current(self, connection: sa.Connection) -> Configuration:
+    def current(self, connection: sa.Connection, number: int | None = None) -> Configuration:
         """Return the configuration in force: every plugin on, but for what was switched off."""
-        number = connection.execute(sa.select(sa.func.max(tables.config_versions.c.number))).scalar() or 0
+        if number is None:
+            number = connection.execute(sa.select(sa.func.max(tables.config_versions.c.number))).scalar() or 0
         settings = {
             (unit, name): PluginSetting(name, unit, (unit, name) not in self.off, config={})
             for unit in self.units

@@ -129,7 +129,7 @@ class Telling:
         alpha = dataclasses.replace(made, folder=folder, tables=metadata)
         self.kit = Kit(database, {"alpha": alpha})
         plain = self.kit.current
-        self.kit.current = lambda connection: self._adapt(plain(connection))  # type: ignore[method-assign]
+        self.kit.current = lambda connection, number=None: self._adapt(plain(connection, number))  # type: ignore[method-assign]
         metadata.create_all(database.engine)
         self.sender = self.new_sender()
 

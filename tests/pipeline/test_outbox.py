@@ -103,7 +103,7 @@ class Outward:
         hooks = {"on_lead_created": lambda event, ctx: self.effects}
         self.kit = Kit(database, {"alpha": plugin("alpha", **hooks)})
         plain = self.kit.current
-        monkeypatch.setattr(self.kit, "current", lambda connection: self.adapt(plain(connection)))
+        monkeypatch.setattr(self.kit, "current", lambda connection, number=None: self.adapt(plain(connection, number)))
         self.results: list[tuple[str, str]] = []
         self.sender = self.new_sender()
 

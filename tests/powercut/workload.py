@@ -66,7 +66,7 @@ class Configured:
             plugins=settings,
         )
 
-    def current(self, connection: sa.Connection) -> Configuration:
+    def current(self, connection: sa.Connection, number: int | None = None) -> Configuration:
         """Return the configuration."""
         return self._configuration
 
