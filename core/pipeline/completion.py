@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -28,7 +28,7 @@ from core.pipeline.plan import Surroundings
 from core.pipeline.recorder import Rows
 from core.pipeline.running import StoredDelivery
 from core.pipeline.work import DeliveryWork, EventWork, RecordWork
-from core.store.bulk import insert_rows, update_rows
+from core.store.bulk import Insert, update_rows
 from core.store.row_writes import StaleRow
 from core.store.tables import deliveries, events, records, timers
 from core.store.waiting import release
@@ -57,7 +57,8 @@ class Written:
     events: int = 0
     deliveries: int = 0
     wake_outbox: bool = False
-    more: bool = False
+    is_full: bool = False
+    """Whether the batch was as large as it may be, so that more may wait."""
     finished: list[tuple[str, str, str, str, float]] = field(default_factory=list)
     """Unit, plugin, status, event id and the seconds its handler took."""
 
@@ -78,11 +79,10 @@ def write_fresh(
             take(connection, rows, delivery, work.row, work.record, around, care)
         if work.follow_up is not None:
             rows.outbox.append(follow_up_row(work, around))
-    rows.write(connection)
-    step("effects_written")
-    _write_records(connection, {work.record.key: work.record for work in works}.values(), around)
     delivery_rows = [delivery_row(delivery, work, around) for work in works for delivery in work.deliveries]
-    insert_rows(connection, deliveries, delivery_rows)
+    states = _records({work.record.key: work.record for work in works}.values(), around)
+    rows.write(connection, [states, Insert(deliveries, delivery_rows)])
+    step("effects_written")
     held = [{"b_timer": work.hold_timer[0], "b_round": work.hold_timer[1]} for work in works if work.hold_timer]
     if held:
         connection.execute(_HOLD_TIMER, held)
@@ -109,13 +109,12 @@ def write_stored(
     step: Callable[[str], None],
 ) -> Written:
     """Write the outcomes of deliveries that were stored before, and let go what waited for them."""
-    written = Written(deliveries=len(stored), more=True)
+    written = Written(deliveries=len(stored))
     rows = Rows()
     for item in stored:
         take(connection, rows, item.delivery, item.event_row, item.record, around, care)
-    rows.write(connection)
+    rows.write(connection, [_records([item.record for item in stored], around)])
     step("effects_written")
-    _write_records(connection, [item.record for item in stored], around)
     outcomes = [_outcome_columns(item.delivery, around, name=f"dlv_{item.row.id}") for item in stored]
     for item, values in zip(stored, outcomes, strict=True):
         check_delivery_step(DeliveryStatus(item.row.status), DeliveryStatus(values["status"]))
@@ -208,9 +207,9 @@ def event_marks(work: EventWork) -> dict[str, Any]:
     }
 
 
-def _write_records(connection: Connection, works: Any, around: Surroundings) -> None:
+def _records(works: Iterable[RecordWork], around: Surroundings) -> Insert:
     rows = [record_row(work, around.now, around.now) for work in works if work.touched]
-    insert_rows(connection, records, rows, on_conflict=REPLACE_RECORD)
+    return Insert(records, rows, REPLACE_RECORD)
 
 
 def record_row(work: RecordWork, created_at: datetime, updated_at: datetime) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -31,7 +31,7 @@ from core.model.schemas import canonical, canonical_json, canonical_text, check_
 from core.pipeline.about import About
 from core.pipeline.notices import Notice, make_notice
 from core.pipeline.work import RecordWork
-from core.store.bulk import insert_rows
+from core.store.bulk import Insert, insert_all, insert_rows
 from core.store.columns import JsonText
 from core.store.lists import in_list
 from core.store.row_writes import apply_writes
@@ -53,17 +53,21 @@ class Rows:
     tables: dict[str, sa.Table] = field(default_factory=dict)
     has_messages: bool = False  # whether messages were already written
 
-    def write(self, connection: Connection) -> None:
-        """Write everything in as few statements as there are tables."""
+    def write(self, connection: Connection, others: Iterable[Insert] = ()) -> None:
+        """Write everything in as few statements as can be, and what others add to their tables along with it."""
         self.write_plugin_rows(connection)
-        insert_rows(connection, decisions, self.decisions)
-        insert_rows(connection, record_updates, self.updates)
+        # Timers by themselves and first, as whoever fires them takes their rows before any others.
         insert_rows(connection, timers, list(self.timers.values()), on_conflict=_REPLACE_TIMER)
         if self.cancelled_timers:
             _cancel_timers(connection, list(self.cancelled_timers))
-        insert_rows(connection, outbox, self.outbox)
-        insert_rows(connection, outbox, self.notices)
-        insert_rows(connection, links, self.links)
+        own = (
+            Insert(decisions, self.decisions),
+            Insert(record_updates, self.updates),
+            Insert(outbox, self.outbox),
+            Insert(outbox, self.notices),
+            Insert(links, self.links),
+        )
+        insert_all(connection, [*own, *others])
 
     def write_plugin_rows(self, connection: Connection) -> None:
         """Write the plugins' own rows only, once."""

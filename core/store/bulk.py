@@ -1,11 +1,12 @@
-"""Writes many rows of one table in one statement: `executemany` on SQLite, arrays unnested on PostgreSQL.
+"""Writes many rows in one statement: `executemany` on SQLite, arrays unnested on PostgreSQL, there of many tables too.
 
 The hot paths use this instead of the ORM or row-by-row statements; on PostgreSQL one round trip writes a whole batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -33,6 +34,32 @@ def insert_rows(
     _run(connection, statement, converters, columns, rows)
 
 
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Rows of the same columns for one table, as `insert_rows` takes them."""
+
+    table: sa.Table
+    rows: Sequence[Mapping[str, Any]]
+    on_conflict: str = ""
+
+
+def insert_all(connection: Connection, inserts: Iterable[Insert]) -> None:
+    """Make several inserts; on PostgreSQL in one statement, so that they must not build upon each other."""
+    wanted = [insert for insert in inserts if insert.rows]
+    if connection.dialect.name == "sqlite" or len(wanted) < 2:
+        for insert in wanted:
+            insert_rows(connection, insert.table, insert.rows, on_conflict=insert.on_conflict)
+        return
+    statements: list[str] = []
+    parameters: list[str] = []
+    for insert in wanted:
+        columns = tuple(insert.rows[0])
+        statement, converters = _insert(insert.table, columns, connection.dialect.name, insert.on_conflict)
+        statements.append(statement)
+        parameters += map(array_literal, _by_column(converters, columns, insert.rows))
+    connection.exec_driver_sql(_together(tuple(statements)), tuple(parameters))
+
+
 def update_rows(
     connection: Connection, table: sa.Table, keys: tuple[str, ...], rows: Sequence[Mapping[str, Any]], where: str = ""
 ) -> int:
@@ -56,15 +83,27 @@ def _run(
     columns: tuple[str, ...],
     rows: Sequence[Mapping[str, Any]],
 ) -> int:
-    by_column = [
-        [row[name] for row in rows] if convert is None else [convert(row[name]) for row in rows]
-        for name, convert in zip(columns, converters, strict=True)
-    ]
+    by_column = _by_column(converters, columns, rows)
     if connection.dialect.name == "sqlite":
         done = connection.exec_driver_sql(statement, list(zip(*by_column, strict=True)))
     else:
         done = connection.exec_driver_sql(statement, tuple(map(array_literal, by_column)))
     return int(done.rowcount)
+
+
+def _by_column(
+    converters: tuple[Convert | None, ...], columns: tuple[str, ...], rows: Sequence[Mapping[str, Any]]
+) -> list[list[Any]]:
+    return [
+        [row[name] for row in rows] if convert is None else [convert(row[name]) for row in rows]
+        for name, convert in zip(columns, converters, strict=True)
+    ]
+
+
+@lru_cache(maxsize=256)
+def _together(statements: tuple[str, ...]) -> str:
+    *others, last = statements
+    return f"WITH {', '.join(f'w{number} AS ({text})' for number, text in enumerate(others))} {last}"
 
 
 def _converter(column: sa.Column[Any]) -> Convert | None:
