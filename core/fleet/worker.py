@@ -98,9 +98,10 @@ class LaneDrainer:
         `is_sure` says that somebody may have come and died, as when the broker delivers a message again.
         """
         try:
-            with self._around.database.read() as connection:
-                if not is_sure and not is_marked(connection, lane):
-                    return
+            if not is_sure:
+                with self._around.database.statements() as connection:
+                    if not is_marked(connection, lane):
+                        return
             self.work()
         except StorageUnavailable as error:
             # The lane is found again by the scan as soon as the database is back.
@@ -110,6 +111,7 @@ class LaneDrainer:
     def work(self) -> None:
         """Work until nothing is left or the time is over; what is left then is told of anew."""
         until = time.monotonic() + SLICE_S
+        has_cleaned = False
         while not self._around.stopping() and time.monotonic() < until:
             try:
                 written = self.dispatcher.drain()
@@ -117,10 +119,13 @@ class LaneDrainer:
                 _log.info("batch_put_off", reason=str(redo))
                 continue
             if not (written.events or written.deliveries):
+                if has_cleaned:
+                    return  # whatever came since then has a mark of its own, and a message
                 with self._around.database.statements() as connection:
-                    if not clean(connection):
-                        return
+                    clean(connection)
+                has_cleaned = True
                 continue  # with a last look, at what came while the marks still stood
+            has_cleaned = False
             if written.wake_outbox:
                 self._around.wake_courier()
             self._around.observe(written)

@@ -37,6 +37,9 @@ PATIENCE: dict[str, int] = {
 """How long a connection to PostgreSQL bears silence of the network, where the URL does not say otherwise: some ten
 seconds. By default a process whose database host vanished would wait for a quarter of an hour, or two hours."""
 
+TRUSTED_S = 1.0
+"""For how long after its last use a connection to PostgreSQL is taken to be alive, without asking it first."""
+
 WAL_SAFE_SINCE = (3, 51, 3)
 """SQLite 3.7.0 to 3.51.2 can lose committed WAL frames in a race at a WAL reset; from here on it is mended."""
 
@@ -114,9 +117,21 @@ class Database:
 
     def _postgresql_engine(self, pool_size: int) -> Engine:
         engine = sa.create_engine(
-            self.url, pool_size=pool_size, max_overflow=32, pool_pre_ping=True,
-            pool_recycle=1800, connect_args=self.patience,
+            self.url, pool_size=pool_size, max_overflow=32, pool_recycle=1800, connect_args=self.patience,
         )  # fmt: skip
+
+        @sa.event.listens_for(engine, "checkin")
+        def _note(_connection: Any, record: Any) -> None:
+            record.info["last_used"] = time.monotonic()
+
+        @sa.event.listens_for(engine, "checkout")
+        def _ask(connection: Any, record: Any, _fairy: Any) -> None:
+            # A question before each use would be one statement more for every event.
+            if time.monotonic() - record.info.get("last_used", time.monotonic()) > TRUSTED_S:
+                try:
+                    engine.dialect.do_ping(connection)
+                except engine.dialect.loaded_dbapi.Error:
+                    raise sa.exc.InvalidatePoolError from None  # the pool opens others
 
         @sa.event.listens_for(engine, "connect")
         def _settings(connection: Any, _record: Any) -> None:

@@ -184,6 +184,27 @@ def test_a_locked_or_full_database_is_a_storage_fault(tmp_path: Path) -> None:
     engine.dispose()
 
 
+@pytest.mark.parametrize("is_trusted", [False, True], ids=["long unused", "just used"])
+def test_a_connection_that_broke_is_found_before_its_next_use_unless_it_was_just_used(
+    database: Database, monkeypatch: pytest.MonkeyPatch, is_trusted: bool
+) -> None:
+    if database.is_sqlite:
+        pytest.skip("SQLite has no server that could end a connection")
+    monkeypatch.setattr(database_module, "TRUSTED_S", 3600.0 if is_trusted else -1.0)
+    database.engine.dispose()
+    with database.read() as connection:
+        broken = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+    other = Database(database.url)
+    with other.write() as connection:
+        connection.exec_driver_sql("SELECT pg_terminate_backend(%s, 5000)", (broken,))
+    other.close()
+    if is_trusted:  # it costs one attempt, and none after it
+        with pytest.raises(StorageUnavailable), database.read() as connection:
+            connection.exec_driver_sql("SELECT 1")
+    with database.read() as connection:
+        assert connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one() != broken
+
+
 def limit_pages(database: Database, pages: int) -> Any:
     """Let an SQLite database grow no further; the answer is a function that lifts the limit."""
 
