@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.bench import ours, theirs
 from tests.bench.figures import Figures
 from tests.bench.pipelines import Pipeline
-from tests.fleet.hosts import BROKERS
+from tests.fleet.brokers import BROKERS
 
 Start = Callable[[Path], "contextlib.AbstractContextManager[Pipeline]"]
 

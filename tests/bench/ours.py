@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.bench.pipelines import Pipeline
-from tests.fleet.hosts import Host, drop_queue, fresh_queue
+from tests.fleet.brokers import drop_queue, fresh_queue
+from tests.fleet.hosts import Host
 from tests.load.databases import Outside, fresh_database
 from tests.load.server import Server, configuration
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from tests.bench.ours import SETTLE_S, WORKERS
 from tests.bench.peers.work import POOL, Base
 from tests.bench.pipelines import Pipeline, PipelineFailed
-from tests.fleet.hosts import drop_queue, fresh_queue
+from tests.fleet.brokers import drop_queue, fresh_queue
 from tests.load.databases import Outside, fresh_database
 from tests.load.server import ROOT, free_port
 from tests.load.wire import get

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from core.fleet.broker import BrokerAway, reach
 from core.store.database import Database
 from core.store.migrate import migrate
-from tests.fleet.hosts import BROKERS
+from tests.fleet.brokers import BROKERS, answering_broker
 from tests.load.databases import fresh_database, postgres_answers
 
 
@@ -35,9 +34,4 @@ def database(postgres: str) -> Iterator[Database]:
 @pytest.fixture(params=sorted(BROKERS))
 def broker(request: pytest.FixtureRequest) -> str:
     """Give the URL of each broker that answers."""
-    url = BROKERS[request.param]
-    try:
-        reach(url)
-    except BrokerAway:
-        pytest.skip(f"needs {request.param}")
-    return url
+    return answering_broker(request.param)

@@ -7,21 +7,10 @@ import json
 import os
 import signal
 import subprocess
-import uuid
 from pathlib import Path
 from typing import Any
 
 from tests.load.server import PLUGINS, Server, ServerFailed
-
-BROKERS = {
-    "rabbitmq": os.environ.get("OUTRIGGER_TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672//"),
-    "redis": os.environ.get("OUTRIGGER_TEST_REDIS_URL", "redis://127.0.0.1:6379/9"),
-}
-
-
-def fresh_queue() -> str:
-    """Name a queue that nobody else uses."""
-    return f"campaign_{uuid.uuid4().hex[:12]}"
 
 
 class Host(Server):
@@ -101,16 +90,3 @@ class Host(Server):
         """Let it go on, if it was not ended meanwhile."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
-
-
-def drop_queue(broker: str, queue: str) -> None:
-    """Take a campaign's queue away from its broker."""
-    import kombu
-
-    with kombu.Connection(broker, connect_timeout=5) as connection:
-        channel = connection.default_channel
-        if broker.startswith("amqp"):
-            channel.queue_delete(queue)
-            channel.exchange_delete(queue)
-        else:
-            channel.client.delete(queue, f"_kombu.binding.{queue}")

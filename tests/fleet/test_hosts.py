@@ -13,7 +13,8 @@ from core.cli.main import build
 from core.fleet.broker import BrokerAway, celery_app, reach
 from core.model.errors import ConfigurationRefused
 from tests.crash.clients import Client, Tally
-from tests.fleet.hosts import Host, drop_queue, fresh_queue
+from tests.fleet.brokers import drop_queue, fresh_queue
+from tests.fleet.hosts import Host
 from tests.load.databases import Outside
 from tests.load.ledger import check
 from tests.load.server import configuration, free_port

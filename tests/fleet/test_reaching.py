@@ -13,12 +13,12 @@ import kombu
 import pytest
 import sqlalchemy as sa
 
-from core.fleet.broker import BrokerAway, reach
 from core.pipeline.quarantine import record_crash
 from core.pipeline.slot import Call
 from core.store.database import Database
 from core.store.migrate import CORE_VERSIONS
-from tests.fleet.hosts import BROKERS, Host, drop_queue, fresh_queue
+from tests.fleet.brokers import BROKERS, answering_broker, drop_queue, fresh_queue
+from tests.fleet.hosts import Host
 from tests.fleet.posting import PATIENCE_S, post, until
 from tests.load.databases import Outside, fresh_database, postgres_answers
 from tests.load.server import configuration
@@ -77,13 +77,9 @@ class Fleet:
 @pytest.fixture(scope="module")
 def fleet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Give a fleet on the broker that a test names."""
-    broker, folder = BROKERS[request.param], tmp_path_factory.mktemp("fleet")
     if not postgres_answers():
         pytest.skip("needs a PostgreSQL")
-    try:
-        reach(broker)
-    except BrokerAway:
-        pytest.skip(f"needs {request.param}")
+    broker, folder = answering_broker(request.param), tmp_path_factory.mktemp("fleet")
     slow = folder / "plugins" / "slow"
     slow.mkdir(parents=True)
     for name, text in (("__init__.py", '"""For a test."""\n'), ("plugin.py", SLOW), ("plugin.toml", MANIFEST)):

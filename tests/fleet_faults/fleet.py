@@ -16,7 +16,8 @@ import kombu
 import psycopg
 
 from tests.crash.clients import Client, Tally
-from tests.fleet.hosts import Host, fresh_queue
+from tests.fleet.brokers import fresh_queue
+from tests.fleet.hosts import Host
 from tests.fleet_faults.networks import Network
 from tests.fleet_faults.services import BROKERS, Postgres, RabbitMQ, Redis
 from tests.load.databases import Outside
