@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,37 +29,67 @@ CROWDING = 8
 
 _ACCEPTED = status_in(EventStatus.ACCEPTED)
 _CLAIMABLE = status_in(*CLAIMABLE_DELIVERY)
+_IS_DUE = deliveries.c.due_at <= sa.bindparam("now", type_=deliveries.c.due_at.type)
+_DUE_ORDER = (deliveries.c.due_at, deliveries.c.event_seq)
 
 
 def claim_events(connection: Connection, share: Share, limit: int) -> list[Any]:
     """Return accepted events, at most one of each record, lowest first; on PostgreSQL their lanes are locked."""
-    e = events.c
-    look = (
-        sa.select(e.seq, e.source, e.kind, e.record_id, e.lane)
-        .where(_ACCEPTED, sa.text(share.condition()))
-        .order_by(e.seq)
-    )
-    numbers = _first_of_each(connection, look, (e.seq,), limit)
-    chosen = sa.select(events).where(_ACCEPTED, _among(connection, "seq", numbers))
-    return list(connection.execute(chosen.order_by(e.seq))) if numbers else []
+    numbers = _first_of_each(connection, _accepted(share), (events.c.seq,), limit, {})
+    if not numbers:
+        return []
+    return list(connection.execute(_chosen_events(connection.dialect.name), _listed(connection, numbers)))
 
 
 def claim_deliveries(connection: Connection, share: Share, now: datetime, limit: int) -> list[Any]:
     """Return due deliveries, at most one of each record, longest due first; on PostgreSQL their lanes are locked."""
+    at = {"now": now}
+    numbers = _first_of_each(connection, _due(share), _DUE_ORDER, limit, at)
+    if not numbers:
+        return []
+    return list(connection.execute(_chosen_deliveries(connection.dialect.name), _listed(connection, numbers) | at))
+
+
+# Statements are built once: what a small batch costs is, to a good part, what building them costs.
+
+
+@lru_cache(maxsize=64)
+def _accepted(share: Share) -> sa.Select[Any]:
+    e = events.c
+    look = sa.select(e.seq, e.source, e.kind, e.record_id, e.lane).where(_ACCEPTED, sa.text(share.condition()))
+    return look.order_by(e.seq).limit(sa.bindparam("window", type_=sa.Integer))
+
+
+@lru_cache(maxsize=64)
+def _due(share: Share) -> sa.Select[Any]:
     d = deliveries.c
-    order = (d.due_at, d.event_seq)
-    look = (
-        sa.select(d.id, d.source, d.kind, d.record_id, d.lane, *order)
-        .where(_CLAIMABLE, d.due_at <= now, sa.text(share.condition()))
-        .order_by(*order)
-    )
-    numbers = _first_of_each(connection, look, order, limit)
-    chosen = sa.select(deliveries).where(_CLAIMABLE, d.due_at <= now, _among(connection, "id", numbers))
-    return list(connection.execute(chosen.order_by(*order))) if numbers else []
+    look = sa.select(d.id, d.source, d.kind, d.record_id, d.lane, *_DUE_ORDER)
+    look = look.where(_CLAIMABLE, _IS_DUE, sa.text(share.condition())).order_by(*_DUE_ORDER)
+    return look.limit(sa.bindparam("window", type_=sa.Integer))
+
+
+@lru_cache
+def _chosen_events(dialect: str) -> sa.Select[Any]:
+    return sa.select(events).where(_ACCEPTED, _among(dialect, "seq")).order_by(events.c.seq)
+
+
+@lru_cache
+def _chosen_deliveries(dialect: str) -> sa.Select[Any]:
+    return sa.select(deliveries).where(_CLAIMABLE, _IS_DUE, _among(dialect, "id")).order_by(*_DUE_ORDER)
+
+
+def _among(dialect: str, column: str) -> sa.TextClause:
+    if dialect == "sqlite":
+        return sa.text(f"{column} IN (SELECT value FROM json_each(:numbers))")
+    return sa.text(f"{column} = ANY(CAST(:numbers AS bigint[]))")
+
+
+def _listed(connection: Connection, numbers: list[int]) -> dict[str, Any]:
+    return {"numbers": json.dumps(numbers) if connection.dialect.name == "sqlite" else numbers}
 
 
 def _first_of_each(
-    connection: Connection, look: sa.Select[Any], order: Sequence[sa.Column[Any]], limit: int
+    connection: Connection, look: sa.Select[Any], order: Sequence[sa.Column[Any]], limit: int, values: dict[str, Any]
 ) -> list[int]:
     """Return the numbers of the first row of each record. What is behind them is read only once the lanes are held."""
     window = limit * WINDOW
@@ -67,7 +98,7 @@ def _first_of_each(
     following = look
     left_out: list[sa.ColumnElement[bool]] = []
     for _ in range(WINDOWS):
-        rows = connection.execute(following.limit(window)).fetchall()
+        rows = connection.execute(following, {**values, "window": window}).fetchall()
         first = []
         for row in rows:
             key = record_key(row)
@@ -107,9 +138,3 @@ def _lockable(connection: Connection, rows: Sequence[Any], wanted: int) -> list[
         if len(kept) * 2 >= wanted:
             break
     return kept
-
-
-def _among(connection: Connection, column: str, numbers: list[int]) -> sa.TextClause:
-    if connection.dialect.name == "sqlite":
-        return sa.text(f"{column} IN (SELECT value FROM json_each(:numbers))").bindparams(numbers=json.dumps(numbers))
-    return sa.text(f"{column} = ANY(CAST(:numbers AS bigint[]))").bindparams(numbers=numbers)

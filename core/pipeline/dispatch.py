@@ -56,6 +56,9 @@ SLOW_HOOK_S = 10.0
 CAREFUL_BATCHES = 64
 """How many batches of one are done after a batch was refused, so that what does not fit is surely behind."""
 
+_QUARANTINED = sa.select(quarantines.c.unit, quarantines.c.plugin).where(quarantines.c.active.is_(True))
+_NEWEST = sa.select(sa.func.coalesce(sa.func.max(config_versions.c.number), 0))
+
 Writing = Callable[[], contextlib.AbstractContextManager[Connection]]
 """Begins the short write phase of a batch."""
 
@@ -208,8 +211,7 @@ class Dispatcher:
         limit_s = configuration.dispatch.hook_time_limit_s
         if not self._database.is_sqlite and limit_s > SLOW_HOOK_S:
             reading.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{int(limit_s + BATCH_S) + 10}s'")
-        active = sa.select(quarantines.c.unit, quarantines.c.plugin).where(quarantines.c.active.is_(True))
-        quarantined = reading.execute(active).fetchall() if look.has_quarantine else []
+        quarantined = reading.execute(_QUARANTINED).fetchall() if look.has_quarantine else []
         return Surroundings(
             configuration=configuration,
             plugins={name: plugin for name, plugin in self._plugins.items() if plugin.error is None},
@@ -275,7 +277,7 @@ class Dispatcher:
         if not self._database.is_sqlite:
             # A switch that is being committed waits for this batch, or this batch for the switch.
             connection.exec_driver_sql(f"LOCK TABLE {config_versions.name} IN SHARE MODE")
-        number = connection.execute(sa.select(sa.func.max(config_versions.c.number))).scalar() or 0
+        number = connection.execute(_NEWEST).scalar_one()
         if number != around.configuration.number:
             raise Redo("the configuration changed")
         # On PostgreSQL whoever retries or discards a delivery waits for its lane; here it may have happened meanwhile.

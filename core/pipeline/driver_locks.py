@@ -17,6 +17,8 @@ LANE_LOCKS = "hashtext('outrigger lanes of ' || current_schema())"
 """SQL for the class of advisory locks that belong to lanes. PostgreSQL shares such locks among all schemas of a
 database, so the schema is part of the class: two installations in one database do not wait for each other."""
 
+_EPOCH = sa.select(leases.c.epoch).where(leases.c.name == sa.bindparam("share"))
+
 
 class Fenced(OutriggerError):
     """Another worker took this worker's place; what it decided was not written."""
@@ -48,7 +50,7 @@ EVERYTHING = Share()
 def take_lease(database: Database, share: Share, holder: str, now: datetime) -> int:
     """Take the share's lease and return its epoch; whoever held it before can no longer write."""
     with database.write() as connection:
-        row = connection.execute(sa.select(leases.c.epoch).where(leases.c.name == share.name)).first()
+        row = connection.execute(_EPOCH, {"share": share.name}).first()
         epoch = 1 if row is None else int(row.epoch) + 1
         values = {"epoch": epoch, "holder": holder, "taken_at": now}
         if row is None:
@@ -60,7 +62,7 @@ def take_lease(database: Database, share: Share, holder: str, now: datetime) -> 
 
 def check_lease(connection: Connection, share: Share, epoch: int) -> None:
     """Raise Fenced when the lease was taken by another worker meanwhile."""
-    row = connection.execute(sa.select(leases.c.epoch).where(leases.c.name == share.name)).first()
+    row = connection.execute(_EPOCH, {"share": share.name}).first()
     if row is None or row.epoch != epoch:
         raise Fenced(f"The lease {share.name} went to another worker.")
 
