@@ -21,11 +21,14 @@ from core.model.outcomes import EventStatus
 from core.model.schemas import canonical_json
 from core.pipeline.wake import CHANNEL
 from core.store.bulk import insert_rows
-from core.store.lists import in_list
+from core.store.lists import in_either_list
 from core.store.tables import event_keys, events
 
 INBOX_LOCK = 0x0C721A
 """The PostgreSQL advisory lock under which events get their numbers."""
+
+_KEPT = f"SELECT id, body_hash FROM {events.name} WHERE id"
+_REMOVED = f"SELECT event_id, body_hash FROM {event_keys.name} WHERE event_id"
 
 _CONFLICT = (
     sa.update(events)
@@ -92,11 +95,7 @@ def store(connection: Connection, items: Sequence[InboundItem], now: datetime, *
 
 def known_hashes(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
     """Return the digests of the bodies of those ids that were accepted before, be the event still kept or not."""
-    known = dict(in_list(connection, "SELECT id, body_hash FROM events WHERE id", ids))
-    if len(known) < len(ids):
-        missing = [identity for identity in ids if identity not in known]
-        known |= dict(in_list(connection, f"SELECT event_id, body_hash FROM {event_keys.name} WHERE event_id", missing))
-    return known
+    return dict(in_either_list(connection, _KEPT, _REMOVED, ids))
 
 
 def event_row(item: InboundItem, identity: str, now: datetime) -> dict[str, Any]:

@@ -13,13 +13,28 @@ from core.store.array_literals import array_literal
 
 def in_list(connection: Connection, select: str, values: Sequence[str] | Sequence[int]) -> Sequence[tuple[Any, ...]]:
     """Run `select` (ending in the column to compare) for all `values`; an empty list asks nothing."""
+    return _in_lists(connection, (select,), values)
+
+
+def in_either_list(
+    connection: Connection, first: str, second: str, values: Sequence[str] | Sequence[int]
+) -> Sequence[tuple[Any, ...]]:
+    """Run two such selects of the same columns as one statement."""
+    return _in_lists(connection, (first, second), values)
+
+
+def _in_lists(
+    connection: Connection, selects: tuple[str, ...], values: Sequence[str] | Sequence[int]
+) -> Sequence[tuple[Any, ...]]:
     if not values:
         return []
     if connection.dialect.name == "sqlite":
-        statement = f"{select} IN (SELECT value FROM json_each(?))"
-        return connection.exec_driver_sql(statement, (json.dumps(list(values)),)).fetchall()
-    kind = "bigint" if isinstance(values[0], int) else "text"
-    return connection.exec_driver_sql(f"{select} = ANY(%s::{kind}[])", (array_literal(values),)).fetchall()
+        wanted, parameter = "IN (SELECT value FROM json_each(?))", json.dumps(list(values))
+    else:
+        kind = "bigint" if isinstance(values[0], int) else "text"
+        wanted, parameter = f"= ANY(%s::{kind}[])", array_literal(values)
+    statement = " UNION ALL ".join(f"{select} {wanted}" for select in selects)
+    return connection.exec_driver_sql(statement, (parameter,) * len(selects)).fetchall()
 
 
 def by_record(
