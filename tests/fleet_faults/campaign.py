@@ -86,7 +86,7 @@ def run(plan: Plan, folder: Path, *, seed: int, tell: Callable[[str], None]) -> 
             _settle(harm, report, report.rows[-1])
             report.durability = Database(fleet.postgres.url).settings()
             for host in reversed(fleet.hosts):
-                host.is_kept = False
+                host.let_go()
                 code, seconds = host.stop()
                 report.stop_s.append(seconds)
                 if code:

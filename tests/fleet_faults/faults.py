@@ -12,6 +12,7 @@ from tests.load.server import ServerFailed
 
 LEASE_S = 20.0  # after which PostgreSQL ends the transaction of a process that says nothing
 STOP_LIMIT_S = 30.0
+TAKEN_OVER_S = 3 * LEASE_S
 OFF_S = 1.0
 CATCH_TRIES = 400
 
@@ -72,7 +73,9 @@ class Harm:
         host = fleet.chance.choice(fleet.workers)
         pid, is_caught = self._catch(host)
         newest, began = fleet.newest(), time.monotonic()
-        while not fleet.is_done(newest) and time.monotonic() < began + 120:
+        while not fleet.is_done(newest):
+            if time.monotonic() > began + TAKEN_OVER_S:
+                raise ServerFailed(f"nobody did what a frozen worker of {host.name} had begun: {fleet.left()}")
             time.sleep(0.05)
         recovered = time.monotonic() - began
         time.sleep(max(self.lengths.freeze_s - recovered, 0.0))

@@ -54,21 +54,31 @@ class View(Outside):
 class KeptHost(Host):
     """A host whose supervisor is started again when it ends, unless it was told to stop."""
 
-    is_kept = False
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._is_kept = False
+        self._keeping = threading.Lock()  # whoever restarts it and the keeper must not both start one
 
     def keep(self) -> None:
         """Start the host, and from now on start it again whenever it ends."""
-        self.is_kept = True
-        self.launch()
+        with self._keeping:
+            self._is_kept = True
+            self.launch()
+
+    def let_go(self) -> None:
+        """From now on leave it ended when it ends."""
+        with self._keeping:
+            self._is_kept = False
 
     def tend(self) -> None:
         """Start it again if it ended."""
-        if self.is_kept and self._process is not None and self._process.poll() is not None:
-            self.launch()
+        with self._keeping:
+            if self._is_kept and self._process is not None and self._process.poll() is not None:
+                self.launch()
 
     def restart(self) -> float:
         """Stop it as a deployment does, and start it again; return how long it took to stop. Raises ServerFailed."""
-        self.is_kept = False
+        self.let_go()
         code, seconds = self.stop()
         if code:
             raise ServerFailed(f"{self.name} ended with {code} when it was asked to stop:\n{self.log_tail()}")
@@ -172,9 +182,25 @@ class Fleet:
             connection.default_channel.queue_purge(self.queue)
 
     def left(self) -> str:
-        """Say what is not done yet."""
+        """Say what is not done yet, and who holds lanes."""
         rows = self.outside.rows("SELECT status, count(*) FROM deliveries GROUP BY status")
-        return f"{self.outside.backlog()} events accepted; deliveries: {dict(rows)}"
+        unfinished = self.outside.rows(
+            "SELECT id, event_seq, plugin, status, attempts, reason, lane, waiting_for, due_at / 1e6 - extract(epoch"
+            " FROM now()) FROM deliveries WHERE status IN ('available', 'scheduled', 'retryable', 'waiting')"
+            " ORDER BY event_seq LIMIT 5"
+        )
+        accepted = self.outside.rows(
+            "SELECT seq, lane, type FROM events WHERE status = 'accepted' ORDER BY seq LIMIT 5"
+        )
+        marks = self.outside.rows("SELECT lane, extract(epoch FROM now()) - marked_at / 1e6 FROM dirty_lanes LIMIT 5")
+        held = self.outside.rows(
+            "SELECT a.pid, a.application_name, a.state, a.wait_event, now() - a.state_change, count(*) FROM"
+            " pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid AND l.locktype = 'advisory' GROUP BY 1, 2, 3, 4, 5"
+        )
+        return (
+            f"{self.outside.backlog()} events accepted; deliveries: {dict(rows)}; the first unfinished {unfinished},"
+            f" accepted {accepted}; marks {marks}; who holds advisory locks: {held}"
+        )
 
     def tail(self) -> str:
         """Return the ends of all hosts' logs."""
@@ -216,7 +242,7 @@ def running(folder: Path, broker: str, chance: random.Random) -> Iterator[Fleet]
                 client.stopping.set()
             ended.set()
             for host in hosts:
-                host.is_kept = False
+                host.let_go()
                 host.end()
             node.kill()
             postgres.end()
