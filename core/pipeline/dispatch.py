@@ -149,16 +149,17 @@ class Dispatcher:
     def _drain_once(self, care: Care) -> Written:
         with self._batch() as (reading, writing):
             look = self._look(reading)
-            waits = {True: look.has_deliveries, False: look.has_events}
-            around = self._surroundings(reading, look) if any(waits.values()) else None
+            if not (look.has_deliveries or look.has_events) and look.number == self._version:
+                self.one_at_a_time = 0
+                return Written()
+            around = self._surroundings(reading, look)
             is_alone = care is not Care.NONE or self.one_at_a_time > 0
             # In turn, so that a plugin whose every delivery is tried again does not keep new events from the others.
             for is_stored in (True, False) if is_alone or not self._was_stored else (False, True):
-                if around is None or not waits[is_stored]:
-                    continue
-                if is_stored:
+                done = None
+                if is_stored and look.has_deliveries:
                     done = self._drain_stored(around, writing, care, is_alone=is_alone)
-                else:
+                elif look.has_events and not is_stored:
                     done = self._drain_fresh(around, writing, care)
                 if done is not None:
                     self._was_stored = is_stored

@@ -88,3 +88,14 @@ def test_a_full_batch_says_that_more_may_wait(database: Database) -> None:
     kit.accept(*[kit.event("lead.created", f"L{number}") for number in range(3)])
     batches = [kit.dispatcher.drain() for _ in range(3)]
     assert [(batch.events, batch.is_full) for batch in batches] == [(2, True), (1, False), (0, False)]
+
+
+def test_a_dispatcher_picks_a_new_configuration_up_though_nothing_waits(kit: Kit) -> None:
+    picked_up: list[int | None] = []
+    plain = kit.current
+    kit.current = lambda connection, number=None: picked_up.append(number) or plain(connection, number)  # type: ignore[method-assign,func-returns-value]
+    kit.dispatcher.drain()
+    kit.switch("default", "alpha", on=False)
+    for _ in range(3):
+        kit.dispatcher.drain()
+    assert picked_up == [1]
