@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -113,7 +113,7 @@ class _Run:
         self.due: list[float] = []
         self.answered: dict[int, float] = {}
         self.statuses: Counter[int] = Counter()
-        self.idle = list(self.lines)
+        self.idle = deque(self.lines)  # in turn, since a server closes a connection that says nothing for long
 
     def closed(self) -> None:
         """Every connection sends the next request as soon as it has its answer."""
@@ -156,7 +156,7 @@ class _Run:
                 due = self.began + following / options.rate
                 if due > now:
                     break
-                self.idle.pop().send(following, self.requests[following])
+                self.idle.popleft().send(following, self.requests[following])
                 self.due.append(due)
                 following += 1
             if not wants_more and len(self.idle) == len(self.lines) and not go_on:
