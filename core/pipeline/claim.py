@@ -1,10 +1,15 @@
-"""Claims what a worker may work at: the first event, or the first due delivery, of each record in its lanes."""
+"""Claims what a worker may work at: the first event, or the first due delivery, of each record in its lanes.
+
+A few events are claimed, with all that deciding about them needs, in one round trip; of many only those are read that
+are taken.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -13,10 +18,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.outcomes import CLAIMABLE_DELIVERY, EventStatus
-from core.pipeline.driver_locks import Share, lock_lanes
-from core.pipeline.work import RecordKey, record_key
+from core.pipeline.driver_locks import Share, lane_locks, lock_lanes
+from core.pipeline.open_deliveries import Open, load_open, open_question, standing
+from core.pipeline.plan import load_records, record_states, records_question
+from core.pipeline.work import RecordKey, RecordWork, record_key
 from core.store.columns import status_in
+from core.store.lists import among
 from core.store.tables import deliveries, events
+from core.store.together import Question, ask_together, typed_rows
 
 WINDOW = 4
 """How many rows are looked at for each one that is wanted, since only one of each record is taken."""
@@ -31,6 +40,71 @@ _ACCEPTED = status_in(EventStatus.ACCEPTED)
 _CLAIMABLE = status_in(*CLAIMABLE_DELIVERY)
 _IS_DUE = deliveries.c.due_at <= sa.bindparam("now", type_=deliveries.c.due_at.type)
 _DUE_ORDER = (deliveries.c.due_at, deliveries.c.event_seq)
+_EVENT_COLUMNS = ", ".join(column.name for column in events.columns)
+_LANE = list(events.columns.keys()).index("lane")
+_PLACE = {"sqlite": "?", "postgresql": "%s"}
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """Accepted events, with their records and what stands open of those, all read under the lanes' locks."""
+
+    events: list[Any]
+    records: dict[RecordKey, RecordWork]
+    open: Open
+
+
+def window_question(dialect: str, share: Share, limit: int) -> Question:
+    """Return the question for the first accepted events of a share, of which a batch may have `limit`."""
+    return Question(
+        f"SELECT seq, source, kind, record_id, lane FROM {events.name} WHERE {_ACCEPTED} AND {share.condition()}"
+        f" ORDER BY seq LIMIT {_PLACE[dialect]}",
+        (limit * WINDOW,),
+    )
+
+
+def claim_with_records(
+    connection: Connection, share: Share, limit: int, window: Sequence[tuple[Any, ...]]
+) -> Claimed | None:
+    """Claim accepted events as `claim_events` does, and read their records; None when there are none.
+
+    `window` is the answer to `window_question`.
+    """
+    first: dict[RecordKey, tuple[Any, ...]] = {}
+    for row in window:
+        first.setdefault((row[1], row[2], row[3]), row)
+    if len(window) < limit * WINDOW and len(first) <= limit:
+        return _claim_together(connection, first)
+    rows = claim_events(connection, share, limit)
+    keys = [record_key(row) for row in rows]
+    return Claimed(rows, load_records(connection, keys), load_open(connection, keys)) if rows else None
+
+
+def _claim_together(connection: Connection, first: dict[RecordKey, tuple[Any, ...]]) -> Claimed | None:
+    """Lock the lanes and read everything at once; what belongs to lanes of others was read in vain."""
+    if not first:
+        return None
+    dialect = connection.dialect.name
+    keys = list(first)
+    wanted = f"SELECT {_EVENT_COLUMNS} FROM {events.name} WHERE {_ACCEPTED} AND seq"
+    questions = [
+        among(dialect, (wanted,), [int(row[0]) for row in first.values()]),
+        records_question(dialect, keys),
+        open_question(dialect, keys),
+    ]
+    if dialect == "sqlite":
+        found, states, standing_open = ask_together(connection, questions)
+        mine = found
+    else:
+        locks = lane_locks([row[4] for row in first.values()])
+        held, found, states, standing_open = ask_together(connection, [locks, *questions])
+        lanes = {row[0] for row in held}
+        mine = [row for row in found if row[_LANE] in lanes]
+    rows = sorted(typed_rows(events, connection.dialect)(mine), key=lambda row: int(row.seq))
+    chosen = {record_key(row) for row in rows}
+    records = {key: work for key, work in record_states(keys, states).items() if key in chosen}
+    open_now = {key: what for key, what in standing(standing_open).items() if key[0] in chosen}
+    return Claimed(rows, records, open_now) if rows else None
 
 
 def claim_events(connection: Connection, share: Share, limit: int) -> list[Any]:

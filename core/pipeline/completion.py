@@ -28,7 +28,7 @@ from core.pipeline.plan import Surroundings
 from core.pipeline.recorder import Rows
 from core.pipeline.running import StoredDelivery
 from core.pipeline.work import DeliveryWork, EventWork, RecordWork
-from core.store.bulk import Insert, update_rows
+from core.store.bulk import Insert, Update, update_rows
 from core.store.row_writes import StaleRow
 from core.store.tables import deliveries, events, records, timers
 from core.store.waiting import release
@@ -81,13 +81,12 @@ def write_fresh(
             rows.outbox.append(follow_up_row(work, around))
     delivery_rows = [delivery_row(delivery, work, around) for work in works for delivery in work.deliveries]
     states = _records({work.record.key: work.record for work in works}.values(), around)
-    rows.write(connection, [states, Insert(deliveries, delivery_rows)])
-    step("effects_written")
     held = [{"b_timer": work.hold_timer[0], "b_round": work.hold_timer[1]} for work in works if work.hold_timer]
     if held:
         connection.execute(_HOLD_TIMER, held)
     marks = [{"key_seq": work.row.seq, **event_marks(work)} for work in works]
-    update_rows(connection, events, ("seq",), marks, where=f"t.status = '{EventStatus.ACCEPTED}'")
+    marked = Update(events, ("seq",), marks, f"t.status = '{EventStatus.ACCEPTED}'")
+    rows.write(connection, [states, Insert(deliveries, delivery_rows)], marked)
     step("marked_done")
     written.deliveries = len(delivery_rows)
     written.wake_outbox = rows.has_messages or bool(rows.outbox)

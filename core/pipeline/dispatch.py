@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -16,23 +16,24 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from core.host.plugin import Plugin
-from core.host.settings import Configuration
+from core.host.settings import Configuration, DispatchSettings
 from core.model.errors import StorageUnavailable, printable
 from core.pipeline import running
 from core.pipeline.care import Care
-from core.pipeline.claim import claim_deliveries, claim_events
+from core.pipeline.claim import Claimed, claim_deliveries, claim_with_records, window_question
 from core.pipeline.completion import Written, write_fresh, write_stored
 from core.pipeline.driver_locks import EVERYTHING, Fenced, Share, check_lease
-from core.pipeline.first_look import FirstLook, first_look
+from core.pipeline.first_look import FirstLook, look_question, looked
 from core.pipeline.history import keep_baselines
 from core.pipeline.open_deliveries import load_open
-from core.pipeline.plan import Surroundings, load_records, load_timers, plan_event
+from core.pipeline.plan import Surroundings, load_timers, plan_event
 from core.pipeline.slot import CallSlot
 from core.pipeline.work import EventWork, RecordKey, record_key
 from core.store.database import Database
 from core.store.faults import is_storage_fault
 from core.store.row_writes import StaleRow
 from core.store.tables import config_versions, quarantines
+from core.store.together import Question, ask_together
 from core.time.clock import Clock
 
 ATTEMPTS = 6
@@ -57,7 +58,8 @@ CAREFUL_BATCHES = 64
 """How many batches of one are done after a batch was refused, so that what does not fit is surely behind."""
 
 _QUARANTINED = sa.select(quarantines.c.unit, quarantines.c.plugin).where(quarantines.c.active.is_(True))
-_NEWEST = sa.select(sa.func.coalesce(sa.func.max(config_versions.c.number), 0))
+_NEWEST = Question(f"SELECT coalesce(max(number), 0) FROM {config_versions.name}")
+_NO_SWITCH = Question(f"LOCK TABLE {config_versions.name} IN SHARE MODE")
 
 Writing = Callable[[], contextlib.AbstractContextManager[Connection]]
 """Begins the short write phase of a batch."""
@@ -114,6 +116,7 @@ class Dispatcher:
         self._careful = 0  # how many batches are still written with a savepoint for each delivery
         self._was_stored = False
         self._version = 0  # of the configuration that the batch before was decided by
+        self._batch_size = DispatchSettings().batch_size  # as that configuration has it
         self._fits = MAX_BATCH  # how many events a batch may have by the pace of the one before
         self._stored_fit = MAX_BATCH  # and how many deliveries stored before
 
@@ -148,7 +151,9 @@ class Dispatcher:
 
     def _drain_once(self, care: Care) -> Written:
         with self._batch() as (reading, writing):
-            look = self._look(reading)
+            question = window_question(reading.dialect.name, self._share, min(self._batch_size, self._fits))
+            answer, window = ask_together(reading, [look_question(self._share), question])
+            look = looked(answer, self._clock.now())
             if not (look.has_deliveries or look.has_events) and look.number == self._version:
                 self.one_at_a_time = 0
                 return Written()
@@ -160,7 +165,7 @@ class Dispatcher:
                 if is_stored and look.has_deliveries:
                     done = self._drain_stored(around, writing, care, is_alone=is_alone)
                 elif look.has_events and not is_stored:
-                    done = self._drain_fresh(around, writing, care)
+                    done = self._drain_fresh(around, writing, care, window)
                 if done is not None:
                     self._was_stored = is_stored
                     return done
@@ -176,13 +181,15 @@ class Dispatcher:
         done.is_full = len(rows) >= limit
         return done
 
-    def _drain_fresh(self, around: Surroundings, writing: Writing, care: Care) -> Written | None:
+    def _drain_fresh(
+        self, around: Surroundings, writing: Writing, care: Care, window: Sequence[tuple[Any, ...]]
+    ) -> Written | None:
         limit = 1 if care is not Care.NONE else min(around.configuration.dispatch.batch_size, self._fits)
-        rows = claim_events(around.connection, self._share, limit)
-        if not rows:
+        claimed = claim_with_records(around.connection, self._share, limit, window)
+        if claimed is None:
             return None
-        done = self._run_fresh(rows, around, writing, care)
-        done.is_full = len(rows) >= limit
+        done = self._run_fresh(claimed, around, writing, care)
+        done.is_full = len(claimed.events) >= limit
         return done
 
     @contextlib.contextmanager
@@ -202,13 +209,14 @@ class Dispatcher:
                 yield connection, lambda: contextlib.nullcontext(connection)
 
     def _look(self, reading: Connection) -> FirstLook:
-        return first_look(reading, self._share, self._clock.now())
+        [answer] = ask_together(reading, [look_question(self._share)])
+        return looked(answer, self._clock.now())
 
     def _surroundings(self, reading: Connection, look: FirstLook) -> Surroundings:
         configuration = self._configurations.current(reading, look.number)
         if configuration.number != self._version:
             _log.info("configuration_picked_up", version=configuration.number)
-            self._version = configuration.number
+            self._version, self._batch_size = configuration.number, configuration.dispatch.batch_size
         limit_s = configuration.dispatch.hook_time_limit_s
         if not self._database.is_sqlite and limit_s > SLOW_HOOK_S:
             reading.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{int(limit_s + BATCH_S) + 10}s'")
@@ -228,10 +236,9 @@ class Dispatcher:
 
     # ---------------------------------------------------------------- deciding and writing
 
-    def _run_fresh(self, rows: list[Any], around: Surroundings, writing: Writing, care: Care) -> Written:
-        keys = [record_key(row) for row in rows]
-        records = load_records(around.connection, keys)
-        around.open_before = load_open(around.connection, keys)
+    def _run_fresh(self, claimed: Claimed, around: Surroundings, writing: Writing, care: Care) -> Written:
+        rows, records = claimed.events, claimed.records
+        around.open_before = claimed.open
         around.batch, around.timers = records, load_timers(around.connection, rows)
         run = self.one_at_a_time < 2
         overlay: dict[Any, Any] = {}
@@ -248,7 +255,7 @@ class Dispatcher:
                 break
         self._step("decided")
         with writing() as connection:
-            self._check_standing(connection, around, keys)
+            self._check_standing(connection, around, list(records))
             done = write_fresh(connection, works, around, care=care, step=self._step)
         self.one_at_a_time = 0 if run else 1
         self._step("committed")
@@ -275,10 +282,8 @@ class Dispatcher:
 
     def _check_standing(self, connection: Connection, around: Surroundings, keys: list[RecordKey]) -> None:
         """Check inside the write transaction that nothing the decisions rest on has moved."""
-        if not self._database.is_sqlite:
-            # A switch that is being committed waits for this batch, or this batch for the switch.
-            connection.exec_driver_sql(f"LOCK TABLE {config_versions.name} IN SHARE MODE")
-        number = connection.execute(_NEWEST).scalar_one()
+        # On PostgreSQL a switch that is being committed waits for this batch, or this batch for the switch.
+        *_, [(number,)] = ask_together(connection, [_NEWEST] if self._database.is_sqlite else [_NO_SWITCH, _NEWEST])
         if number != around.configuration.number:
             raise Redo("the configuration changed")
         # On PostgreSQL whoever retries or discards a delivery waits for its lane; here it may have happened meanwhile.

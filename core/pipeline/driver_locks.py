@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from core.model.errors import OutriggerError
 from core.store.database import Database
 from core.store.tables import leases
+from core.store.together import Question
 
 LANE_LOCKS = "hashtext('outrigger lanes of ' || current_schema())"
 """SQL for the class of advisory locks that belong to lanes. PostgreSQL shares such locks among all schemas of a
@@ -40,7 +41,8 @@ class Share:
 
     def condition(self, column: str = "lane") -> str:
         """Return the SQL condition that picks the share's lanes."""
-        return f"{column} % {self.of} = {self.index}" if self.of > 1 else "1 = 1"
+        # Without the sign for a remainder, which drivers take for a placeholder.
+        return f"{column} - {column} / {self.of} * {self.of} = {self.index}" if self.of > 1 else "1 = 1"
 
 
 EVERYTHING = Share()
@@ -77,8 +79,12 @@ def lock_lanes(connection: Connection, lanes: Sequence[int]) -> set[int]:
     """On PostgreSQL: lock those of `lanes` that nobody works at, until the transaction ends; return them."""
     if not lanes:
         return set()
-    rows = connection.exec_driver_sql(
+    return {int(row[0]) for row in connection.exec_driver_sql(*lane_locks(lanes))}
+
+
+def lane_locks(lanes: Sequence[int]) -> Question:
+    """Return the question to PostgreSQL that locks those of `lanes` that nobody works at, and answers which."""
+    return Question(
         f"SELECT lane FROM unnest(%s::int[]) AS lane WHERE pg_try_advisory_xact_lock({LANE_LOCKS}, lane)",
         (sorted(set(lanes)),),
     )
-    return {int(row[0]) for row in rows}

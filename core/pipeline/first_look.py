@@ -5,18 +5,18 @@ Most looks find nothing, or a single event that has just come, so each statement
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from typing import Any
 
 from core.model.instants import to_micros
 from core.model.outcomes import CLAIMABLE_DELIVERY, EventStatus
 from core.pipeline.driver_locks import Share
 from core.store.columns import status_in
 from core.store.tables import config_versions, deliveries, events, quarantines
+from core.store.together import Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,10 @@ class FirstLook:
 
 
 @lru_cache(maxsize=64)
-def _statement(share: Share) -> sa.TextClause:
+def look_question(share: Share) -> Question:
+    """Return the question that tells what waits for the worker of a share; `looked` reads its answer."""
     # Each is a look at one end of an index, however much waits: with EXISTS the planner may prefer the table.
-    return sa.text(
+    return Question(
         f"SELECT (SELECT coalesce(max(number), 0) FROM {config_versions.name}),"
         f" (SELECT min(seq) FROM {events.name} WHERE {status_in(EventStatus.ACCEPTED)} AND {share.condition()}),"
         f" (SELECT min(due_at) FROM {deliveries.name} WHERE {status_in(*CLAIMABLE_DELIVERY)} AND {share.condition()}),"
@@ -50,9 +51,9 @@ def _statement(share: Share) -> sa.TextClause:
     )
 
 
-def first_look(connection: Connection, share: Share, now: datetime) -> FirstLook:
-    """Look what waits at `now` for the worker of a share."""
-    number, event, due_at, quarantined = connection.execute(_statement(share)).one()
+def looked(answer: Sequence[tuple[Any, ...]], now: datetime) -> FirstLook:
+    """Read the answer to `look_question`, asked at `now`."""
+    [(number, event, due_at, quarantined)] = answer
     return FirstLook(
         now=now,
         number=int(number),

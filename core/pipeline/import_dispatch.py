@@ -20,6 +20,7 @@ from core.model.instants import from_micros, to_micros
 from core.model.outcomes import CLAIMABLE_DELIVERY, OPEN_DELIVERY
 from core.pipeline import running
 from core.pipeline.care import Care, take
+from core.pipeline.claim import Claimed
 from core.pipeline.completion import Written, delivery_row, event_marks, follow_up_row
 from core.pipeline.dispatch import ConfigurationSource, Dispatcher, Writing
 from core.pipeline.import_rows import KnownRecords, RunningTimers, TimerRow, WaitingRows
@@ -245,9 +246,9 @@ class ImportDispatcher(Dispatcher):
         self._read_again([record_key(row) for row in rows])
         return written
 
-    def _run_fresh(self, rows: list[Any], around: Surroundings, writing: Writing, care: Care) -> Written:
-        written = super()._run_fresh(rows, around, writing, care)
-        self._read_again([record_key(row) for row in rows])
+    def _run_fresh(self, claimed: Claimed, around: Surroundings, writing: Writing, care: Care) -> Written:
+        written = super()._run_fresh(claimed, around, writing, care)
+        self._read_again(list(claimed.records))
         return written
 
     def _read_again(self, keys: list[RecordKey]) -> None:

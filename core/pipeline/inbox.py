@@ -21,8 +21,9 @@ from core.model.outcomes import EventStatus
 from core.model.schemas import canonical_json
 from core.pipeline.wake import CHANNEL
 from core.store.bulk import insert_rows
-from core.store.lists import in_either_list
+from core.store.lists import among
 from core.store.tables import event_keys, events
+from core.store.together import Question, ask_together
 
 INBOX_LOCK = 0x0C721A
 """The PostgreSQL advisory lock under which events get their numbers."""
@@ -64,14 +65,11 @@ def store(connection: Connection, items: Sequence[InboundItem], now: datetime, *
     The first body under an id wins; a different one is counted on the event and its digest kept. On PostgreSQL the
     workers of every machine are told at the commit, but for those of `origin`, which the caller wakes itself.
     """
-    if connection.dialect.name == "postgresql":
-        # PostgreSQL hands out numbers before it commits; only in turn do the events of a record become visible in
-        # their order, and two that wait for each other cannot arise. The lock ends with the commit.
-        connection.exec_driver_sql(
-            f"SELECT pg_advisory_xact_lock(%s, 0), pg_notify('{CHANNEL}', %s)", (INBOX_LOCK, origin)
-        )
     result = Stored(ids=[event_id(item.source, item.dedupe_key) for item in items])
-    known = known_hashes(connection, result.ids)
+    # PostgreSQL hands out numbers before it commits; only in turn do the events of a record become visible in their
+    # order, and two that wait for each other cannot arise. The lock ends with the commit.
+    in_turn = Question(f"SELECT pg_advisory_xact_lock(%s, 0), pg_notify('{CHANNEL}', %s)", (INBOX_LOCK, origin))
+    known = known_hashes(connection, result.ids, *([in_turn] if connection.dialect.name == "postgresql" else []))
     rows: list[dict[str, Any]] = []
     conflicts: list[dict[str, Any]] = []
     for item, identity in zip(items, result.ids, strict=True):
@@ -93,9 +91,14 @@ def store(connection: Connection, items: Sequence[InboundItem], now: datetime, *
     return result
 
 
-def known_hashes(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
-    """Return the digests of the bodies of those ids that were accepted before, be the event still kept or not."""
-    return dict(in_either_list(connection, _KEPT, _REMOVED, ids))
+def known_hashes(connection: Connection, ids: Sequence[str], *before: Question) -> dict[str, str]:
+    """Return the digests of the bodies of those ids that were accepted before, be the event still kept or not.
+
+    What must be done `before` goes along with the question.
+    """
+    questions = [*before, among(connection.dialect.name, (_KEPT, _REMOVED), ids)] if ids else [*before]
+    answers = ask_together(connection, questions) if questions else []
+    return dict(answers[-1]) if ids else {}
 
 
 def event_row(item: InboundItem, identity: str, now: datetime) -> dict[str, Any]:

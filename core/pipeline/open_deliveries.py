@@ -12,8 +12,9 @@ from sqlalchemy.engine import Connection
 from core.model.outcomes import OPEN_DELIVERY
 from core.pipeline.work import RecordKey, record_key
 from core.store.columns import status_in
-from core.store.lists import by_record
+from core.store.lists import about_records, by_record
 from core.store.tables import deliveries
+from core.store.together import Question
 
 _OPEN = f"t.{status_in(*OPEN_DELIVERY)}"
 _GROUP = "t.source, t.kind, t.record_id, t.plugin, t.unit"
@@ -52,8 +53,17 @@ Open = Mapping[OpenKey, Standing]
 
 def load_open(connection: Connection, keys: Sequence[RecordKey]) -> Open:
     """Return what stands open of the records; one row for each plugin and unit, whatever their number."""
-    rows = by_record(connection, _COLUMNS, deliveries.name, list(dict.fromkeys(keys)), _OPEN, group_by=_GROUP)
-    return {((row[0], row[1], row[2]), row[3], row[4]): Standing(*row[5:]) for row in rows}
+    return standing(by_record(connection, _COLUMNS, deliveries.name, list(dict.fromkeys(keys)), _OPEN, group_by=_GROUP))
+
+
+def open_question(dialect: str, keys: Sequence[RecordKey]) -> Question:
+    """Return the question that `load_open` asks, for records of which each is named once; `standing` reads it."""
+    return about_records(dialect, _COLUMNS, deliveries.name, keys, _OPEN, group_by=_GROUP)
+
+
+def standing(answer: Sequence[tuple[Any, ...]]) -> Open:
+    """Read the answer to `open_question`."""
+    return {((row[0], row[1], row[2]), row[3], row[4]): Standing(*row[5:]) for row in answer}
 
 
 def key_of(row: Any) -> OpenKey:

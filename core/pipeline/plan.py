@@ -23,7 +23,11 @@ from core.pipeline.history import is_merged
 from core.pipeline.open_deliveries import Open
 from core.pipeline.units import NAMED, unit_of
 from core.pipeline.work import DeliveryWork, EventWork, RecordKey, RecordWork, build_event
-from core.store.lists import by_record, in_list
+from core.store.lists import about_records, by_record, in_list
+from core.store.tables import records
+from core.store.together import Question
+
+_STATE = "t.source, t.kind, t.record_id, t.unit, t.unit_reason, t.snapshot, t.versions, t.own, t.last_seq"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +103,18 @@ class Surroundings:
 
 def load_records(connection: Connection, keys: list[RecordKey]) -> dict[RecordKey, RecordWork]:
     """Load the state of the records; one that is not known yet starts empty."""
+    return record_states(keys, by_record(connection, _STATE, records.name, list(dict.fromkeys(keys))))
+
+
+def records_question(dialect: str, keys: Sequence[RecordKey]) -> Question:
+    """Return the question that `load_records` asks, for records of which each is named once."""
+    return about_records(dialect, _STATE, records.name, keys)
+
+
+def record_states(keys: Sequence[RecordKey], answer: Sequence[tuple[Any, ...]]) -> dict[RecordKey, RecordWork]:
+    """Read the answer to `records_question`."""
     found = {key: RecordWork(key) for key in keys}
-    columns = "t.source, t.kind, t.record_id, t.unit, t.unit_reason, t.snapshot, t.versions, t.own, t.last_seq"
-    for row in by_record(connection, columns, "records", list(found)):
+    for row in answer:
         work = found[(row[0], row[1], row[2])]
         work.unit, work.unit_reason, work.last_seq, work.exists = row[3], row[4], row[8], True
         work.state = RecordState(json.loads(row[5]), json.loads(row[6]), frozenset(json.loads(row[7])))

@@ -31,7 +31,7 @@ from core.model.schemas import canonical, canonical_json, canonical_text, check_
 from core.pipeline.about import About
 from core.pipeline.notices import Notice, make_notice
 from core.pipeline.work import RecordWork
-from core.store.bulk import Insert, insert_all, insert_rows
+from core.store.bulk import Insert, Update, insert_rows, write_all
 from core.store.columns import JsonText
 from core.store.lists import in_list
 from core.store.row_writes import apply_writes
@@ -53,8 +53,8 @@ class Rows:
     tables: dict[str, sa.Table] = field(default_factory=dict)
     has_messages: bool = False  # whether messages were already written
 
-    def write(self, connection: Connection, others: Iterable[Insert] = ()) -> None:
-        """Write everything in as few statements as can be, and what others add to their tables along with it."""
+    def write(self, connection: Connection, others: Iterable[Insert] = (), then: Update | None = None) -> None:
+        """Write everything in as few round trips as can be, and what others add and then change along with it."""
         self.write_plugin_rows(connection)
         # Timers by themselves and first, as whoever fires them takes their rows before any others.
         insert_rows(connection, timers, list(self.timers.values()), on_conflict=_REPLACE_TIMER)
@@ -67,7 +67,7 @@ class Rows:
             Insert(outbox, self.notices),
             Insert(links, self.links),
         )
-        insert_all(connection, [*own, *others])
+        write_all(connection, [*own, *others], then)
 
     def write_plugin_rows(self, connection: Connection) -> None:
         """Write the plugins' own rows only, once."""

@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from core.model.instants import to_micros
 from core.store.array_literals import array_literal
 from core.store.columns import InstantColumn, JsonColumn, to_json
+from core.store.together import Question, ask_together
 
 Convert = Callable[[Any], Any]
 
@@ -43,21 +44,42 @@ class Insert:
     on_conflict: str = ""
 
 
-def insert_all(connection: Connection, inserts: Iterable[Insert]) -> None:
-    """Make several inserts; on PostgreSQL in one statement, so that they must not build upon each other."""
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Columns of rows to set, as `update_rows` takes them; how many there were is not asked."""
+
+    table: sa.Table
+    keys: tuple[str, ...]
+    rows: Sequence[Mapping[str, Any]]
+    where: str = ""
+
+
+def write_all(connection: Connection, inserts: Iterable[Insert], update: Update | None = None) -> None:
+    """Make several inserts, and an update behind them; on PostgreSQL all in one round trip.
+
+    There the inserts are one statement, so that they must not build upon each other.
+    """
     wanted = [insert for insert in inserts if insert.rows]
-    if connection.dialect.name == "sqlite" or len(wanted) < 2:
+    if connection.dialect.name == "sqlite":
         for insert in wanted:
             insert_rows(connection, insert.table, insert.rows, on_conflict=insert.on_conflict)
+        if update is not None:
+            update_rows(connection, update.table, update.keys, update.rows, update.where)
         return
     statements: list[str] = []
     parameters: list[str] = []
     for insert in wanted:
         columns = tuple(insert.rows[0])
-        statement, converters = _insert(insert.table, columns, connection.dialect.name, insert.on_conflict)
+        statement, converters = _insert(insert.table, columns, "postgresql", insert.on_conflict)
         statements.append(statement)
         parameters += map(array_literal, _by_column(converters, columns, insert.rows))
-    connection.exec_driver_sql(_together(tuple(statements)), tuple(parameters))
+    questions = [Question(_as_one(tuple(statements)), tuple(parameters))] if statements else []
+    if update is not None and update.rows:
+        columns = _update_columns(update.keys, update.rows)
+        statement, converters = _update(update.table, columns, update.keys, "postgresql", update.where)
+        questions.append(Question(statement, tuple(map(array_literal, _by_column(converters, columns, update.rows)))))
+    if questions:
+        ask_together(connection, questions)
 
 
 def update_rows(
@@ -70,10 +92,14 @@ def update_rows(
     """
     if not rows:
         return 0
-    named = tuple(f"{KEY}{name}" for name in keys)
-    columns = (*(name for name in rows[0] if name not in named), *named)
+    columns = _update_columns(keys, rows)
     statement, converters = _update(table, columns, keys, connection.dialect.name, where)
     return _run(connection, statement, converters, columns, rows)
+
+
+def _update_columns(keys: tuple[str, ...], rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    named = tuple(f"{KEY}{name}" for name in keys)
+    return (*(name for name in rows[0] if name not in named), *named)
 
 
 def _run(
@@ -101,8 +127,10 @@ def _by_column(
 
 
 @lru_cache(maxsize=256)
-def _together(statements: tuple[str, ...]) -> str:
+def _as_one(statements: tuple[str, ...]) -> str:
     *others, last = statements
+    if not others:
+        return last
     return f"WITH {', '.join(f'w{number} AS ({text})' for number, text in enumerate(others))} {last}"
 
 

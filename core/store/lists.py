@@ -9,32 +9,24 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from core.store.array_literals import array_literal
+from core.store.together import Question
 
 
 def in_list(connection: Connection, select: str, values: Sequence[str] | Sequence[int]) -> Sequence[tuple[Any, ...]]:
     """Run `select` (ending in the column to compare) for all `values`; an empty list asks nothing."""
-    return _in_lists(connection, (select,), values)
-
-
-def in_either_list(
-    connection: Connection, first: str, second: str, values: Sequence[str] | Sequence[int]
-) -> Sequence[tuple[Any, ...]]:
-    """Run two such selects of the same columns as one statement."""
-    return _in_lists(connection, (first, second), values)
-
-
-def _in_lists(
-    connection: Connection, selects: tuple[str, ...], values: Sequence[str] | Sequence[int]
-) -> Sequence[tuple[Any, ...]]:
     if not values:
         return []
-    if connection.dialect.name == "sqlite":
+    return connection.exec_driver_sql(*among(connection.dialect.name, (select,), values)).fetchall()
+
+
+def among(dialect: str, selects: Sequence[str], values: Sequence[str] | Sequence[int]) -> Question:
+    """Return the question for `values`, of which there is at least one, that those functions ask."""
+    if dialect == "sqlite":
         wanted, parameter = "IN (SELECT value FROM json_each(?))", json.dumps(list(values))
     else:
         kind = "bigint" if isinstance(values[0], int) else "text"
         wanted, parameter = f"= ANY(%s::{kind}[])", array_literal(values)
-    statement = " UNION ALL ".join(f"{select} {wanted}" for select in selects)
-    return connection.exec_driver_sql(statement, (parameter,) * len(selects)).fetchall()
+    return Question(" UNION ALL ".join(f"{select} {wanted}" for select in selects), (parameter,) * len(selects))
 
 
 def by_record(
@@ -49,7 +41,20 @@ def by_record(
     """Select `columns` of `table` (alias `t`) for records given as (source, kind, record id)."""
     if not keys:
         return []
-    dialect = connection.dialect.name
+    question = about_records(connection.dialect.name, columns, table, keys, where, group_by=group_by)
+    return connection.exec_driver_sql(*question).fetchall()
+
+
+def about_records(
+    dialect: str,
+    columns: str,
+    table: str,
+    keys: Sequence[tuple[str, str, str]],
+    where: str = "",
+    *,
+    group_by: str = "",
+) -> Question:
+    """Return the question that `by_record` asks."""
     condition = (f" WHERE {where}" if where else "") + (f" GROUP BY {group_by}" if group_by else "")
     # CROSS JOIN fixes SQLite's join order: each wanted key is looked up by the index, the table is never scanned.
     if dialect == "sqlite":
@@ -65,4 +70,4 @@ def by_record(
             f" JOIN {table} AS t ON t.source = wanted.s AND t.kind = wanted.k AND t.record_id = wanted.r{condition}"
         )
         parameters = tuple(array_literal(column) for column in zip(*keys, strict=True))
-    return connection.exec_driver_sql(statement, parameters).fetchall()
+    return Question(statement, parameters)

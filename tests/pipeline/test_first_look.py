@@ -9,11 +9,12 @@ import pytest
 import sqlalchemy as sa
 
 from core.pipeline.driver_locks import EVERYTHING, Share
-from core.pipeline.first_look import FirstLook, first_look
+from core.pipeline.first_look import FirstLook, look_question, looked
 from core.pipeline.quarantine import lift, record_crash
 from core.pipeline.slot import Call
 from core.store import tables
 from core.store.database import Database
+from core.store.together import ask_together
 from tests.pipeline.kit import START, Kit, plugin
 
 
@@ -33,7 +34,7 @@ def kit(database: Database) -> Kit:
 
 def look(kit: Kit, share: Share = EVERYTHING) -> FirstLook:
     with kit.database.read() as connection:
-        return first_look(connection, share, kit.clock.now())
+        return looked(*ask_together(connection, [look_question(share)]), kit.clock.now())
 
 
 def test_nothing_waits_in_an_empty_database(kit: Kit) -> None:
@@ -75,11 +76,11 @@ def test_the_newest_configuration_and_quarantine_are_told(kit: Kit) -> None:
     assert not look(kit).has_quarantine
 
 
-def test_a_dispatcher_that_finds_nothing_asks_one_question(kit: Kit) -> None:
+def test_a_dispatcher_that_finds_nothing_asks_once(kit: Kit) -> None:
     asked = []
-    sa.event.listen(kit.database.engine, "after_cursor_execute", lambda *call: asked.append(call[2]))
+    sa.event.listen(kit.database.engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
     kit.dispatcher.drain()
-    assert [text for text in asked if text != "BEGIN"] == asked[-1:]
+    assert len([text for text in asked if text.startswith("SELECT")]) == 2  # in one round trip
 
 
 def test_a_full_batch_says_that_more_may_wait(database: Database) -> None:

@@ -86,9 +86,9 @@ def test_a_source_of_one_unit_decides_before_everything_else(
     kit = Kit(database, {"alpha": plugin("alpha", on_event=lambda event, ctx: [])})
     current = kit.current
 
-    def with_one_unit(connection: sa.Connection) -> Configuration:
+    def with_one_unit(connection: sa.Connection, number: int | None = None) -> Configuration:
         return dataclasses.replace(
-            current(connection), sources={"crm": SourceSettings("crm", "standard", (), unit="packaging")}
+            current(connection, number), sources={"crm": SourceSettings("crm", "standard", (), unit="packaging")}
         )
 
     monkeypatch.setattr(kit, "current", with_one_unit)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.store.bulk import Insert, insert_all
+from core.store.bulk import Insert, write_all
 from core.store.database import Database
 
 _METADATA = sa.MetaData()
@@ -44,7 +44,7 @@ def test_every_table_holds_its_rows(three: Database, wanted: list[dict[int, Any]
     with three.write() as connection:
         for table in TABLES:
             connection.execute(sa.delete(table))
-        insert_all(connection, [Insert(table, rows(texts)) for table, texts in zip(TABLES, wanted, strict=True)])
+        write_all(connection, [Insert(table, rows(texts)) for table, texts in zip(TABLES, wanted, strict=True)])
         found = [{row.id: row.said for row in connection.execute(sa.select(table))} for table in TABLES]
     assert found == wanted
 
@@ -53,19 +53,19 @@ def test_they_are_one_statement_on_postgresql_and_one_for_each_table_on_sqlite(t
     asked: list[str] = []
     with three.write() as connection:
         sa.event.listen(connection, "before_cursor_execute", lambda c, cursor, text, *rest: asked.append(text))
-        insert_all(
+        write_all(
             connection, [Insert(FIRST, rows({1: "a", 2: "b"})), Insert(SECOND, []), Insert(THIRD, rows({1: "c"}))]
         )
-        insert_all(connection, [Insert(SECOND, [])])
+        write_all(connection, [Insert(SECOND, [])])
         assert len(asked) == (2 if three.is_sqlite else 1)
 
 
 def test_each_says_by_itself_what_becomes_of_a_row_that_is_there(three: Database) -> None:
     with three.write() as connection:
-        insert_all(connection, [Insert(FIRST, rows({1: "old"})), Insert(SECOND, rows({1: "old"}))])
-        insert_all(connection, [Insert(FIRST, rows({1: "new"}), REPLACE), Insert(SECOND, rows({2: "new"}))])
+        write_all(connection, [Insert(FIRST, rows({1: "old"})), Insert(SECOND, rows({1: "old"}))])
+        write_all(connection, [Insert(FIRST, rows({1: "new"}), REPLACE), Insert(SECOND, rows({2: "new"}))])
         assert connection.execute(sa.select(FIRST.c.said)).scalars().all() == ["new"]
     with pytest.raises(sa.exc.IntegrityError), three.write() as connection:
-        insert_all(connection, [Insert(FIRST, rows({3: "x"})), Insert(SECOND, rows({1: "again"}))])
+        write_all(connection, [Insert(FIRST, rows({3: "x"})), Insert(SECOND, rows({1: "again"}))])
     with three.read() as connection:
         assert connection.execute(sa.select(FIRST.c.id)).scalars().all() == [1]
