@@ -38,13 +38,17 @@ class SwitchNews:
     configurations: ConfigurationSource
     slot: CallSlot
     _told: dict[tuple[str, str], bool] = field(default_factory=dict)  # (unit, plugin) -> whether it was on
+    _told_whole: Configuration | None = None  # of which nothing is left to tell
 
     def tell(self, connection: Connection) -> None:
         """Tell what was switched since the last look; a plugin in quarantine is told when it is out of it."""
         configuration = self.configurations.current(connection)
+        if configuration is self._told_whole:
+            return
         states = {key: setting.enabled for key, setting in configuration.plugins.items()}
         news = {key: enabled for key, enabled in states.items() if self._told.get(key) is not enabled}
         if not news:
+            self._told_whole = configuration
             return
         active = sa.select(quarantines.c.unit, quarantines.c.plugin).where(quarantines.c.active.is_(True))
         held = {(row.unit, row.plugin) for row in connection.execute(active)}

@@ -9,8 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.pipeline.claim import claim_deliveries, claim_events
+from core.pipeline.claim import claim_deliveries, claim_events, window_question
 from core.pipeline.driver_locks import EVERYTHING
+from core.pipeline.first_look import look_question
 from core.pipeline.history import record_as_of
 from core.pipeline.inbox import is_backlog_full, known_hashes
 from core.pipeline.quarantine import is_any_overdue, lifted
@@ -23,6 +24,7 @@ from core.store.reading.events import EventFilter, list_events, show_event
 from core.store.reading.journey import show_record
 from core.store.reading.outbox import MessageFilter, list_messages, list_timers
 from core.store.reading.records import list_leads
+from core.store.together import ask_together
 from tests.growth.rows import ACTOR, HOT, RARE_PLUGIN, RARE_TYPE, RARE_UNIT
 
 STEPS = 10
@@ -37,6 +39,9 @@ def questions(event: str, last: int) -> Mapping[str, Question]:
     found: dict[str, Question] = {
         "known ids": lambda c: known_hashes(c, [event, "evt_new"]),
         "is the backlog full": lambda c: is_backlog_full(c, 1_000_000),
+        "a worker's look": lambda c: ask_together(
+            c, [look_question(EVERYTHING), window_question(c.dialect.name, EVERYTHING, 64)]
+        ),
         "claim events": lambda c: claim_events(c, EVERYTHING, 64),
         "claim deliveries, none due": lambda c: claim_deliveries(c, EVERYTHING, now, 64),
         "timers, none due": lambda c: is_any_due(c, now),
