@@ -1,7 +1,6 @@
 """Claims what a worker may work at: the first event, or the first due delivery, of each record in its lanes.
 
-A few events are claimed, with all that deciding about them needs, in one round trip; of many only those are read that
-are taken.
+Of a few events all is read at once that deciding about them needs; of many only what is taken.
 """
 
 from __future__ import annotations
