@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter
@@ -11,6 +12,7 @@ import pytest
 from sqlalchemy.engine import Connection
 
 from core.cli.processes import Bells
+from core.pipeline import inbox, wake
 from core.pipeline.driver_locks import Share
 from core.pipeline.inbox import store
 from core.pipeline.wake import Bell, listen, notify
@@ -53,10 +55,13 @@ def test_workers_without_shares_wait_at_the_same_bell() -> None:
 
 
 @pytest.fixture
-def told(database: Database) -> tuple[Database, Bell]:
+def told(database: Database, monkeypatch: pytest.MonkeyPatch) -> tuple[Database, Bell]:
     """A PostgreSQL and a bell of a machine whose own notices carry "here"."""
     if database.is_sqlite:
         pytest.skip("SQLite serves one machine, whose processes ring by themselves")
+    channel = f"told_{os.getpid()}_{time.monotonic_ns()}"  # of the whole database, in which other tests tell theirs
+    for module in (wake, inbox):
+        monkeypatch.setattr(module, "CHANNEL", channel)
     bell = Bell()
     listen(database, bell, own="here")
     deadline = time.monotonic() + PATIENCE_S
