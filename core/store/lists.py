@@ -20,7 +20,7 @@ def in_list(connection: Connection, select: str, values: Sequence[str] | Sequenc
 
 
 def among(dialect: str, selects: Sequence[str], values: Sequence[str] | Sequence[int]) -> Question:
-    """Return the question for `values`, of which there is at least one, that those functions ask."""
+    """Return what `in_list` asks, here of one or more selects of the same columns; there must be a value."""
     if dialect == "sqlite":
         wanted, parameter = "IN (SELECT value FROM json_each(?))", json.dumps(list(values))
     else:

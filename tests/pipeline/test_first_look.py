@@ -76,7 +76,7 @@ def test_the_newest_configuration_and_quarantine_are_told(kit: Kit) -> None:
     assert not look(kit).has_quarantine
 
 
-def test_a_dispatcher_that_finds_nothing_asks_once(kit: Kit) -> None:
+def test_a_dispatcher_that_finds_nothing_asks_two_questions(kit: Kit) -> None:
     asked = []
     sa.event.listen(kit.database.engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
     kit.dispatcher.drain()
