@@ -36,6 +36,7 @@ from core.pipeline.driver_locks import Share
 from core.pipeline.group_commit import GroupCommit, InboxWriter
 from core.pipeline.inbox import is_backlog_full
 from core.pipeline.retention import Pruner, Upkeep
+from core.pipeline.silence_watch import watch_for_silence
 from core.pipeline.supervisor import Start
 from core.pipeline.wake import Bell, listen
 from core.pipeline.worker import Worker
@@ -372,6 +373,7 @@ def courier(place: Place, bells: Bells, start: Start) -> None:
     def observe(effect: str, result: str) -> None:
         signals.notify_observers(signals.effect_sent, "", effect=effect, result=result)
 
+    watch_for_silence(database, stopping=start.stopping)
     configurations = Configurations(database)
     pruner = Pruner(database, SystemClock(), lambda: configurations.read().retention)
     Courier(

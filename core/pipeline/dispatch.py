@@ -31,6 +31,7 @@ from core.pipeline.slot import CallSlot
 from core.pipeline.work import EventWork, RecordKey, record_key
 from core.store.database import Database
 from core.store.faults import is_storage_fault
+from core.store.idle_limit import allow_silence
 from core.store.row_writes import StaleRow
 from core.store.tables import config_versions, quarantines
 from core.store.together import Question, ask_together
@@ -219,7 +220,7 @@ class Dispatcher:
             self._version, self._batch_size = configuration.number, configuration.dispatch.batch_size
         limit_s = configuration.dispatch.hook_time_limit_s
         if not self._database.is_sqlite and limit_s > SLOW_HOOK_S:
-            reading.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{int(limit_s + BATCH_S) + 10}s'")
+            allow_silence(reading, int(limit_s + BATCH_S) + 10)
         quarantined = reading.execute(_QUARANTINED).fetchall() if look.has_quarantine else []
         return Surroundings(
             configuration=configuration,

@@ -19,6 +19,7 @@ from sqlalchemy.pool import QueuePool
 
 from core.model.errors import ConfigurationRefused, StorageUnavailable
 from core.store.faults import storage_fault
+from core.store.idle_limit import IDLE_LIMIT_S, session_name
 from core.store.refusals import refusal
 from core.store.turnstile import Turnstile
 
@@ -115,9 +116,15 @@ class Database:
         """What a connection to PostgreSQL is opened with beside its URL."""
         return {name: value for name, value in PATIENCE.items() if name not in self.url.query}
 
+    @property
+    def session_name(self) -> str:
+        """The name by which PostgreSQL shows our sessions."""
+        return session_name(str(self.url.query.get("application_name", "")))
+
     def _postgresql_engine(self, pool_size: int) -> Engine:
         engine = sa.create_engine(
-            self.url, pool_size=pool_size, max_overflow=32, pool_recycle=1800, connect_args=self.patience,
+            self.url, pool_size=pool_size, max_overflow=32, pool_recycle=1800,
+            connect_args=self.patience | {"application_name": self.session_name},
         )  # fmt: skip
 
         @sa.event.listens_for(engine, "checkin")
@@ -137,8 +144,9 @@ class Database:
         def _settings(connection: Any, _record: Any) -> None:
             # A stopped process must lose its transaction (and its lanes), or it could write late when it wakes.
             autocommit, connection.autocommit = connection.autocommit, True
-            connection.execute("SET idle_in_transaction_session_timeout = '20s'")
-            connection.execute("SET tcp_user_timeout = '20s'")  # the same for one whose host vanished amid an answer
+            connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_LIMIT_S}s'")
+            # The same for one whose host vanished amid an answer.
+            connection.execute(f"SET tcp_user_timeout = '{IDLE_LIMIT_S}s'")
             connection.execute("SET synchronous_commit = on")
             connection.execute("SET timezone = 'UTC'")
             connection.autocommit = autocommit

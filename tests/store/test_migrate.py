@@ -221,7 +221,7 @@ def test_whoever_waits_to_migrate_has_no_transaction_open_meanwhile(postgres_url
         waiting.start()
         states: list[str] = []
         while len(states) < 20:
-            states += [row[0] for row in connection.exec_driver_sql(asked, (name,))]
+            states += [row[0] for row in connection.exec_driver_sql(asked, (second.session_name,))]
         connection.exec_driver_sql(f"SELECT pg_advisory_unlock{key}")
     waiting.join(60)
     assert set(states) <= {"idle", "active"}
