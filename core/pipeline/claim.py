@@ -1,6 +1,7 @@
 """Claims what a worker may work at: the first event, or the first due delivery, of each record in its lanes.
 
-Of a few events all is read at once that deciding about them needs; of many only what is taken.
+A few events are claimed, with all that deciding about them needs, in one round trip; of many only those are read that
+are taken.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class Rows:
     has_messages: bool = False  # whether messages were already written
 
     def write(self, connection: Connection, others: Iterable[Insert] = (), then: Update | None = None) -> None:
-        """Write everything in as few statements as can be, and what others add and then change along with it."""
+        """Write everything in as few round trips as can be, and what others add and then change along with it."""
         self.write_plugin_rows(connection)
         # Timers by themselves and first, as whoever fires them takes their rows before any others.
         insert_rows(connection, timers, list(self.timers.values()), on_conflict=_REPLACE_TIMER)

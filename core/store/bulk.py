@@ -55,9 +55,9 @@ class Update:
 
 
 def write_all(connection: Connection, inserts: Iterable[Insert], update: Update | None = None) -> None:
-    """Make several inserts, and an update behind them.
+    """Make several inserts, and an update behind them; on PostgreSQL all in one round trip.
 
-    On PostgreSQL the inserts are one statement, so that they must not build upon each other.
+    There the inserts are one statement, so that they must not build upon each other.
     """
     wanted = [insert for insert in inserts if insert.rows]
     if connection.dialect.name == "sqlite":

@@ -1,7 +1,6 @@
-"""Statements that need no answer of each other, asked one after the other.
+"""Sends several statements to PostgreSQL at once, so that all of them cost one round trip; on SQLite one by one.
 
-They are not sent at once: behind a pipeline of the driver PostgreSQL 15 no longer counts how long a transaction is
-idle, and a worker that is stopped there would keep its lanes until it goes on.
+What a single event costs is, to a good part, waiting for answers that are not needed before the next question.
 """
 
 from __future__ import annotations
@@ -25,10 +24,30 @@ def ask_together(connection: Connection, questions: Sequence[Question]) -> list[
     """Run statements in their order and return the rows of each, none for one that returns none.
 
     Each sees what those before it did, and on PostgreSQL what others committed until it began: one that takes a lock
-    may stand before those that rest on it.
+    may stand before those that rest on it. Raises what SQLAlchemy raises for the first that fails.
     """
-    results = [connection.exec_driver_sql(*question) for question in questions]
-    return [result.fetchall() if result.returns_rows else [] for result in results]
+    if connection.dialect.name == "sqlite":
+        results = [connection.exec_driver_sql(*question) for question in questions]
+        return [result.fetchall() if result.returns_rows else [] for result in results]
+    driver: Any = connection.connection.driver_connection
+    running = questions[0]
+    try:
+        with driver.pipeline():
+            cursors = []
+            for running in questions:
+                cursors.append(driver.cursor())
+                # For whoever listens to the engine, which does not see these by itself.
+                connection.dispatch.before_cursor_execute(connection, cursors[-1], *running, None, False)
+                cursors[-1].execute(*running)
+        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+    except connection.dialect.loaded_dbapi.Error as error:
+        is_gone = bool(driver.closed)
+        if is_gone:
+            connection.invalidate(error)
+        raise sa.exc.DBAPIError.instance(
+            running.text, running.parameters, error, connection.dialect.loaded_dbapi.Error,
+            connection_invalidated=is_gone, dialect=connection.dialect,
+        ) from error  # fmt: skip
 
 
 @lru_cache(maxsize=64)

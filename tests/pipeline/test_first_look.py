@@ -80,7 +80,7 @@ def test_a_dispatcher_that_finds_nothing_asks_two_questions(kit: Kit) -> None:
     asked = []
     sa.event.listen(kit.database.engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
     kit.dispatcher.drain()
-    assert len([text for text in asked if text.startswith("SELECT")]) == 2
+    assert len([text for text in asked if text.startswith("SELECT")]) == 2  # in one round trip
 
 
 def test_a_full_batch_says_that_more_may_wait(database: Database) -> None:

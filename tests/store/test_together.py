@@ -1,4 +1,4 @@
-"""Tests of statements that are asked together: they are done in order, and fail as each would by itself."""
+"""Tests of statements that are sent at once: they are done in order, and fail as each would by itself."""
 
 from __future__ import annotations
 
