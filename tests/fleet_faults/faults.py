@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from core.store.idle_limit import IDLE_LIMIT_S, SLACK_S, session_name
 from tests.fleet_faults.fleet import Fleet, KeptHost
 from tests.fleet_faults.switched import Switches
 from tests.load.server import ServerFailed
 
-LEASE_S = 20.0  # after which PostgreSQL ends the transaction of a process that says nothing
+LEASE_S = float(IDLE_LIMIT_S + SLACK_S)  # after which the transaction of a process that says nothing is surely ended
 STOP_LIMIT_S = 30.0
 TAKEN_OVER_S = 3 * LEASE_S
 OFF_S = 1.0
@@ -71,7 +72,7 @@ class Harm:
     def _freeze_one(self) -> tuple[float, bool]:
         fleet = self.fleet
         host = fleet.chance.choice(fleet.workers)
-        pid, is_caught = self._catch(host)
+        pid = self._catch(host)
         newest, began = fleet.newest(), time.monotonic()
         while not fleet.is_done(newest):
             if time.monotonic() > began + TAKEN_OVER_S:
@@ -82,29 +83,29 @@ class Harm:
         is_resumed = host.pid_of("worker") == pid
         if is_resumed:
             host.thaw(pid)
-            self.caught_in_the_act += is_caught
+            self.caught_in_the_act += 1
         fleet.wait_recovered(newest, since=time.monotonic())
         return recovered, is_resumed
 
-    def _catch(self, host: KeptHost) -> tuple[int, bool]:
-        """Freeze the host's worker at a moment when it holds lanes; return its number, and whether that came."""
+    def _catch(self, host: KeptHost) -> int:
+        """Freeze the host's worker at a moment when it holds lanes; return its number."""
         for _ in range(CATCH_TRIES):
             pid = host.freeze("worker")
             held = self._held(host)
             if held:
                 time.sleep(0.05)
                 if held & self._held(host):
-                    return pid, True
+                    return pid
             host.thaw(pid)
             time.sleep(self.fleet.chance.uniform(0.002, 0.05))
-        return host.freeze("worker"), False
+        raise ServerFailed(f"no worker of {host.name} was ever seen to hold lanes: {self.fleet.left()}")
 
     def _held(self, host: KeptHost) -> set[str]:
         rows = self.fleet.outside.rows(
-            "SELECT a.pid, a.xact_start FROM pg_stat_activity a WHERE a.application_name = ? AND a.state ="
-            " 'idle in transaction' AND EXISTS (SELECT 1 FROM pg_locks l WHERE l.pid = a.pid AND l.locktype ="
-            " 'advisory')",
-            host.name,
+            "SELECT a.pid, a.xact_start FROM pg_stat_activity a WHERE a.application_name = ? AND a.state <> 'idle'"
+            " AND a.wait_event_type = 'Client' AND EXISTS (SELECT 1 FROM pg_locks l WHERE l.pid = a.pid AND"
+            " l.locktype = 'advisory')",
+            session_name(host.name),
         )
         return {f"{row[0]} {row[1]}" for row in rows}
 
