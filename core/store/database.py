@@ -7,6 +7,7 @@ SQLite writers of all processes take turns instead of timing out against each ot
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3 as stdlib_sqlite3
 import time
 from collections.abc import Iterator
@@ -118,8 +119,8 @@ class Database:
 
     @property
     def session_name(self) -> str:
-        """The name by which PostgreSQL shows our sessions."""
-        return session_name(str(self.url.query.get("application_name", "")))
+        """The name by which PostgreSQL shows our sessions; what the URL or PGAPPNAME says stands behind ours."""
+        return session_name(str(self.url.query.get("application_name", os.environ.get("PGAPPNAME", ""))))
 
     def _postgresql_engine(self, pool_size: int) -> Engine:
         engine = sa.create_engine(

@@ -154,11 +154,13 @@ def test_more_patience_ends_with_the_transaction_that_asked_for_it(server: Datab
             assert connection.exec_driver_sql(names).one() == ("outrigger", f"{IDLE_LIMIT_S}s")
 
 
-def test_sessions_bear_the_name_that_the_address_gives_behind_ours(postgres_url: str) -> None:
-    database = Database(f"{postgres_url}&application_name=plant 2")
-    with database.read() as connection:
-        assert connection.exec_driver_sql("SHOW application_name").scalar_one() == "outrigger: plant 2"
-    database.close()
+def test_sessions_bear_the_name_they_are_given_behind_ours(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGAPPNAME", "host 7")
+    for url, name in ((postgres_url, "host 7"), (f"{postgres_url}&application_name=plant 2", "plant 2")):
+        database = Database(url)
+        with database.read() as connection:
+            assert connection.exec_driver_sql("SHOW application_name").scalar_one() == f"outrigger: {name}"
+        database.close()
 
 
 @pytest.mark.parametrize("name", ["", "psql", "pg_dump of outrigger 0 s"])
