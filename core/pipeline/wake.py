@@ -30,6 +30,7 @@ class Bell:
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
+        self._waiting: tuple[int, select.epoll] | None = None  # with the process it belongs to
 
     def ring(self) -> None:
         """Wake whoever waits; a full pipe already says so."""
@@ -40,8 +41,7 @@ class Bell:
         """Wait until somebody rings or the time is over; return whether a ring was heard."""
         deadline = time.monotonic() + timeout_s
         while True:
-            ready, _, _ = select.select([self._read], [], [], max(deadline - time.monotonic(), 0))
-            if not ready:
+            if not self._poll().poll(max(deadline - time.monotonic(), 0)):
                 return False
             try:
                 while len(os.read(self._read, 4096)) == 4096:
@@ -49,6 +49,15 @@ class Bell:
             except BlockingIOError:
                 continue  # another who waits here has heard it
             return True
+
+    def _poll(self) -> select.epoll:
+        # Each process has its own, since bells are hung up before processes are forked.
+        if self._waiting is None or self._waiting[0] != os.getpid():
+            poll = select.epoll()
+            # Exclusive, so that a ring does not wake everybody who waits here.
+            poll.register(self._read, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+            self._waiting = os.getpid(), poll
+        return self._waiting[1]
 
 
 def notify(connection: Connection) -> None:

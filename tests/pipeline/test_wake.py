@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import threading
 import time
@@ -31,6 +32,25 @@ def test_a_ring_is_heard_by_one_of_those_who_wait_at_a_bell() -> None:
     for thread in waiting:
         thread.join()
     assert heard == {True: 1, False: 3}
+
+
+def test_a_ring_is_heard_by_one_of_several_processes_that_wait_at_a_bell() -> None:
+    bell, fork = Bell(), multiprocessing.get_context("fork")
+    assert not bell.wait(0)  # who waited before the others were forked shares nothing with them but the pipe
+    heard, ready = fork.SimpleQueue(), fork.Barrier(5)
+
+    def wait() -> None:
+        ready.wait(PATIENCE_S)
+        heard.put(bell.wait(0.5))
+
+    waiting = [fork.Process(target=wait) for _ in range(4)]
+    for process in waiting:
+        process.start()
+    ready.wait(PATIENCE_S)
+    bell.ring()
+    assert Counter(heard.get() for _ in waiting) == {True: 1, False: 3}
+    for process in waiting:
+        process.join(PATIENCE_S)
 
 
 def test_rings_that_nobody_waited_for_are_heard_once() -> None:
