@@ -5,6 +5,7 @@ Nothing is acknowledged before it is on disk; whatever goes wrong becomes a 503 
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -71,28 +72,38 @@ class GroupCommit:
         self._observe = observe
         self._origin = origin
 
-    def commit(self, group: Sequence[Waiting]) -> None:
-        """Store a group and answer it. Never raises: whatever goes wrong becomes the answer of those it concerns."""
+    def commit(self, group: Sequence[Waiting], answered: Callable[[], None] = lambda: None) -> None:
+        """Store a group and answer it. Never raises: whatever goes wrong becomes the answer of those it concerns.
+
+        `answered` is called once all have their answer, before those who only watch are told.
+        """
+        kept = self._store_and_answer(group)
+        answered()
+        for items, stored in kept:
+            _guarded(functools.partial(self._observe, items, stored))
+
+    def _store_and_answer(self, group: Sequence[Waiting]) -> list[tuple[Sequence[InboundItem], Stored]]:
+        items = [item for waiting in group for item in waiting.items]
         try:
-            answers = self._store(group)
+            stored = self._store(items)
         except StorageUnavailable as error:
             for waiting in group:
                 waiting.answer(None, error)
-            return
+            return []
         except Exception as error:
             if len(group) == 1:
                 letter = f"The event could not be stored: {type(error).__name__}: {error}"
                 group[0].answer(None, StorageUnavailable(letter))
-                return
+                return []
             # One request's content must not cost the others theirs, so each gets a transaction of its own.
-            for waiting in group:
-                self.commit([waiting])
-            return
-        for waiting, answer in zip(group, answers, strict=True):
-            waiting.answer(answer)
+            return [kept for waiting in group for kept in self._store_and_answer([waiting])]
+        start = 0
+        for waiting in group:
+            waiting.answer(stored.slice(start, start + len(waiting.items)))
+            start += len(waiting.items)
+        return [(items, stored)]
 
-    def _store(self, group: Sequence[Waiting]) -> list[Accepted]:
-        items = [item for waiting in group for item in waiting.items]
+    def _store(self, items: Sequence[InboundItem]) -> Stored:
         for attempt in range(5):
             try:
                 with self._database.write() as connection:
@@ -102,20 +113,16 @@ class GroupCommit:
                 # Another web process stored one of these ids meanwhile; now it is visible and a duplicate.
                 if attempt == 4:
                     raise
-        self._tell(items, stored)
-        answers, start = [], 0
-        for waiting in group:
-            answers.append(stored.slice(start, start + len(waiting.items)))
-            start += len(waiting.items)
-        return answers
+        _guarded(functools.partial(self._wake, stored.lanes))
+        return stored
 
-    def _tell(self, items: Sequence[InboundItem], stored: Stored) -> None:
-        try:
-            self._wake(stored.lanes)
-            self._observe(items, stored)
-        except Exception as error:
-            # The events are on disk. Whoever only watches must not make it look as if they were not.
-            _log.error("observer_failed", error=f"{type(error).__name__}: {error}")
+
+def _guarded(tell: Callable[[], None]) -> None:
+    try:
+        tell()
+    except Exception as error:
+        # The events are on disk. Whoever only watches must not make it look as if they were not.
+        _log.error("observer_failed", error=f"{type(error).__name__}: {error}")
 
 
 class InboxWriter:

@@ -7,6 +7,7 @@ transaction in one committing thread, and then each request goes on to its answe
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
 from collections import deque
@@ -132,9 +133,11 @@ class AcknowledgingDispatcher(ThreadedTaskDispatcher):
     def _commit_groups(self) -> None:
         while True:
             group = self._to_commit.get()
-            self._group_commit.commit(group.waiting)
-            group.stored.set()
-            self._wake_loop()
+            self._group_commit.commit(group.waiting, functools.partial(self._stored, group))
+
+    def _stored(self, group: _Group) -> None:
+        group.stored.set()
+        self._wake_loop()
 
 
 def _service(channel: Any) -> None:

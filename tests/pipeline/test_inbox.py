@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from core.model.errors import StorageUnavailable
 from core.model.inbound import InboundEvent, RejectedItem
 from core.pipeline import inbox
-from core.pipeline.group_commit import GroupCommit, InboxWriter
+from core.pipeline.group_commit import GroupCommit, InboxWriter, Waiting
 from core.pipeline.inbox import is_backlog_full, store
 from core.store import tables
 from core.store.database import Database
@@ -185,6 +185,18 @@ def test_an_observer_that_fails_does_not_make_a_stored_event_look_lost(kit: Kit,
     assert writer.accept([kit.event("lead.created", "L1")]).duplicates == 0
     assert writer.accept([kit.event("lead.created", "L2")]).duplicates == 0
     assert len(kit.rows(tables.events)) == 2
+
+
+def test_workers_hear_of_an_event_before_its_sender_and_its_sender_before_those_who_only_watch(kit: Kit) -> None:
+    happened: list[str] = []
+    waiting = Waiting([kit.event("lead.created", "L1")])
+    group = GroupCommit(
+        kit.database, kit.clock,
+        wake=lambda lanes: happened.append(f"woken, answered: {waiting.wait(0)}"),
+        observe=lambda items, stored: happened.append(f"watched {len(items)}"),
+    )  # fmt: skip
+    group.commit([waiting], lambda: happened.append(f"answered: {waiting.wait(0)}"))
+    assert happened == ["woken, answered: False", "answered: True", "watched 1"]
 
 
 def test_too_many_waiting_requests_are_turned_away_at_once(kit: Kit, writers: Writers) -> None:
