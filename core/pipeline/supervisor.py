@@ -7,6 +7,7 @@ a new one works within milliseconds; each dies with the supervisor, which it not
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import select
 import signal
@@ -85,6 +86,7 @@ class Supervisor:
         for number in STOPPING:
             signal.signal(number, self._begin_stop)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        gc.freeze()  # so that collections of the children leave the pages alone that they share
         for child in self.children:
             self._start(child)
         self._on_started()
