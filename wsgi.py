@@ -48,7 +48,8 @@ def remapper(
 
 def create_app() -> flask.Flask:
     """Return the web app for another WSGI server, such as `gunicorn 'wsgi:create_app()'`; workers run apart."""
-    from core.cli.processes import Place, standalone_web
+    from core.cli.place import Place
+    from core.cli.web_process import standalone_web
 
     return standalone_web(Place(assembly(), read_environment()))
 

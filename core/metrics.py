@@ -187,12 +187,17 @@ _counted = _Counted()
 
 
 def exposition(database: Database, now: Callable[[], datetime]) -> bytes:
-    """Return the text Prometheus scrapes: this process's counters, or all processes' in multiprocess mode."""
+    """Return the text Prometheus scrapes of a web process: the counters, and what stands open in the database."""
     gauges = _DatabaseCollector(_counted.standing(database), now())
     scrape = CollectorRegistry()
     scrape.register(gauges)
+    return counters() + generate_latest(scrape)
+
+
+def counters() -> bytes:
+    """Return the counters of this process, or of all processes of this machine's server in multiprocess mode."""
     own: CollectorRegistry = REGISTRY
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         own = CollectorRegistry()
         MultiProcessCollector(own)  # type: ignore[no-untyped-call]
-    return generate_latest(own) + generate_latest(scrape)
+    return generate_latest(own)

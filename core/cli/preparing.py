@@ -6,7 +6,7 @@ from pathlib import Path
 
 import structlog
 
-from core.cli.processes import Place
+from core.cli.place import Place
 from core.host.applying import apply_if_changed
 from core.host.configuration import Surroundings
 from core.host.discovery import load_schemas

@@ -24,7 +24,7 @@ from core.host.environment import make_database_folder
 from core.model.errors import ConfigurationRefused, OutriggerError, StorageUnavailable
 
 if TYPE_CHECKING:
-    from core.cli.processes import Bells, Place
+    from core.cli.place import Bells, Place
     from core.pipeline.supervisor import Child
 
 LOCK_PATIENCE_S = 8.0
@@ -42,6 +42,15 @@ class AddressTaken(OutriggerError):
     code = "serve.address_taken"
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Address:
+    """Where to listen, and what the options that say so begin with."""
+
+    host: str
+    port: int
+    options: str = "--"
+
+
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
@@ -51,7 +60,7 @@ class AddressTaken(OutriggerError):
 @click.pass_obj
 def serve(context: Any, host: str, port: int, workers: int) -> None:
     """Run web, workers and courier on this machine, supervised."""
-    _run(context, host, port, workers, roles=("web", "worker", "courier"), apply_file=True)
+    _run(context, _Address(host, port), workers, roles=("web", "worker", "courier"), apply_file=True)
 
 
 @click.command()
@@ -62,13 +71,18 @@ def serve(context: Any, host: str, port: int, workers: int) -> None:
 @click.pass_obj
 def web(context: Any, host: str, port: int) -> None:
     """Run only the web role, for several machines that share a PostgreSQL."""
-    _run(context, host, port, 1, roles=("web",), apply_file=False, fleet=_fleet(context))
+    _run(context, _Address(host, port), 1, roles=("web",), apply_file=False, fleet=_fleet(context))
 
 
 @click.command()
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Worker processes.")
+@click.option("--metrics-host", default="127.0.0.1", show_default=True, help="Address of the next option.")
+@click.option(
+    "--metrics-port", type=click.IntRange(0, 65535),
+    help="Port at which Prometheus may ask for this host's counters; 0 picks a free one. Without it nothing listens.",
+)  # fmt: skip
 @click.pass_obj
-def worker(context: Any, workers: int) -> None:
+def worker(context: Any, workers: int, metrics_host: str, metrics_port: int | None) -> None:
     """Run only workers and a courier, for several machines that share a PostgreSQL.
 
     With OUTRIGGER_BROKER_URL the workers are Celery workers, and messages tell them which lanes have work; without it
@@ -76,7 +90,8 @@ def worker(context: Any, workers: int) -> None:
     """
     fleet = _fleet(context)
     roles = ("fleet_worker", "sweeper", "courier") if fleet else ("worker", "courier")
-    _run(context, None, 0, workers, roles=roles, apply_file=False, fleet=fleet)
+    counters = _Address(metrics_host, metrics_port, "--metrics-") if metrics_port is not None else None
+    _run(context, counters, workers, roles=roles, apply_file=False, fleet=fleet)
 
 
 def _fleet(context: Any) -> bool:
@@ -101,15 +116,15 @@ def _fleet(context: Any) -> bool:
 
 
 def _run(
-    context: Any, host: str | None, port: int, workers: int, *,
+    context: Any, address: _Address | None, workers: int, *,
     roles: tuple[str, ...], apply_file: bool, fleet: bool = False,
 ) -> None:  # fmt: skip
     environment = context.environment if fleet else dataclasses.replace(context.environment, broker_url=None)
     make_database_folder(environment.database_url)
     folder = _metrics_folder()
     # Imported only now: the metrics library decides at import whether several processes share its files.
+    from core.cli.place import Bells, Place
     from core.cli.preparing import prepare
-    from core.cli.processes import Bells, Place
     from core.pipeline.supervisor import Supervisor
     from core.pipeline.wake import Bell
 
@@ -117,7 +132,7 @@ def _run(
     place = Place(context.assembly, environment)
     held = _only_one(environment.database_url) if "worker" in roles else None
     _in_a_child(functools.partial(prepare, place, apply_file=apply_file))
-    listener = _listen(host, port) if host is not None else None
+    listener = _listen(address) if address is not None else None
     # On PostgreSQL any worker may take any lane, so whichever is idle hears what is rung.
     has_shares = make_url(environment.database_url).get_backend_name() == "sqlite"
     bells = Bells([Bell() for _ in range(workers if has_shares else 1)])
@@ -125,8 +140,9 @@ def _run(
 
     def say() -> None:
         if listener is not None:
-            address = listener.getsockname()
-            click.echo(f"Outrigger listens on http://{address[0]}:{address[1]}", err=True)
+            host, port = listener.getsockname()[:2]
+            what = "listens on" if "web" in roles else "tells its counters at"
+            click.echo(f"Outrigger {what} http://{host}:{port}{'' if 'web' in roles else '/metrics'}", err=True)
 
     supervisor = Supervisor(children, on_started=say, on_ready=lambda: tell(READY), on_stopping=lambda: tell(STOPPING))
     code = supervisor.run()
@@ -138,25 +154,36 @@ def _run(
 def _children(
     place: Place, bells: Bells, listener: socket.socket | None, workers: int, roles: tuple[str, ...]
 ) -> list[Child]:
-    from core.cli import processes
+    # A role imports only what it needs.
+    if "web" not in roles:
+        return _worker_children(place, bells, workers, roles, counters=listener)
+    from core.cli import web_process
+    from core.pipeline.supervisor import Child
+
+    assert listener is not None
+    web_child = Child("web", functools.partial(web_process.web, place, bells, listener))
+    return [web_child, *(_worker_children(place, bells, workers, roles) if "courier" in roles else [])]
+
+
+def _worker_children(
+    place: Place, bells: Bells, workers: int, roles: tuple[str, ...], *, counters: socket.socket | None = None
+) -> list[Child]:
+    from core.cli import worker_processes
     from core.pipeline.driver_locks import Share
     from core.pipeline.supervisor import Child
 
     children = []
-    if listener is not None:
-        children.append(Child("web", functools.partial(processes.web, place, bells, listener)))
     if "worker" in roles:
         for index in range(workers):
-            target = functools.partial(processes.worker, place, bells, Share(index, workers))
+            target = functools.partial(worker_processes.worker, place, bells, Share(index, workers))
             children.append(Child(f"worker-{index}", target))
     if "fleet_worker" in roles:
         for index in range(workers):
             # Celery waits for messages by itself, so silence means nothing; a call that hangs is seen all the same.
-            target = functools.partial(processes.fleet_worker, place, bells, index)
+            target = functools.partial(worker_processes.fleet_worker, place, bells, index)
             children.append(Child(f"worker-{index}", target, watch_silence=False))
-        children.append(Child("sweeper", functools.partial(processes.sweeper, place, bells)))
-    if "courier" in roles:
-        children.append(Child("courier", functools.partial(processes.courier, place, bells)))
+        children.append(Child("sweeper", functools.partial(worker_processes.sweeper, place, bells)))
+    children.append(Child("courier", functools.partial(worker_processes.courier, place, bells, counters)))
     return children
 
 
@@ -167,14 +194,15 @@ def _metrics_folder() -> str:
     return folder
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(address: _Address) -> socket.socket:
     from core.web.server import open_socket
 
     try:
-        return open_socket(host, port)
+        return open_socket(address.host, address.port)
     except OSError as error:
         raise AddressTaken(
-            f"{host}:{port} cannot be listened on: {error.strerror}. Choose another with --host and --port."
+            f"{address.host}:{address.port} cannot be listened on: {error.strerror}. Choose another with "
+            f"{address.options}host and {address.options}port."
         ) from None
 
 

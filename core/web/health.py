@@ -13,6 +13,7 @@ from core import metrics
 from core.model.errors import OutriggerError
 from core.store.database import Database
 from core.store.tables import metadata
+from core.web.counters_server import CONTENT_TYPE
 from core.web.problems import problem
 from core.web.services import Services, services
 
@@ -42,7 +43,7 @@ def exposition() -> Response:
     """Return what Prometheus scrapes."""
     parts = services()
     text = metrics.exposition(parts.database, parts.clock.now)
-    return Response(text, content_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(text, content_type=CONTENT_TYPE)
 
 
 def unready(parts: Services) -> list[tuple[str, str]]:

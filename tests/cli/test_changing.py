@@ -13,7 +13,8 @@ import sqlalchemy as sa
 import structlog
 from flask.testing import FlaskClient
 
-from core.cli.processes import Place, _WebParts
+from core.cli.place import Place
+from core.cli.web_process import _WebParts
 from core.host.environment import read_environment
 from core.host.scaffold import write_plugin
 from core.store.database import Database

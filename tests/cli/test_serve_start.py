@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from core.cli.place import Place
 from core.cli.preparing import prepare
-from core.cli.processes import Place
 from core.host.environment import read_environment
 from core.model.errors import ConfigurationRefused
 

@@ -40,6 +40,7 @@ class Host(Server):
         """Start the host without waiting for it."""
         self._log_from = self.log.stat().st_size if self.log.exists() else 0
         arguments = ["worker", "--workers", str(self._workers)]
+        arguments += ["--metrics-host", self.address, "--metrics-port", str(self.port)]
         if self.role == "web":
             arguments = ["web", "--host", self.address, "--port", str(self.port)]
         command = self._command(*arguments)

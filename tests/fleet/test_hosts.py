@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from prometheus_client.parser import text_string_to_metric_families
 
 from core.cli.main import build
 from core.fleet.broker import BrokerAway, celery_app, reach
@@ -53,6 +55,15 @@ def until_drained(outside: Outside) -> bool:
     return True
 
 
+def completed(host: Host) -> int:
+    """Ask a worker host how many deliveries its processes have completed."""
+    with urllib.request.urlopen(f"http://{host.address}:{host.port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    wanted = ("outrigger_deliveries_total", "completed")  # not there before the first
+    return int(sum(sample.value for sample in samples if (sample.name, sample.labels.get("outcome")) == wanted))
+
+
 @pytest.mark.timeout(180)
 def test_a_fleet_does_what_was_acknowledged_once_and_in_order_though_workers_are_killed(
     fleet: list[Host], postgres: str
@@ -79,6 +90,8 @@ def test_a_fleet_does_what_was_acknowledged_once_and_in_order_though_workers_are
         found = check(outside, tally.acknowledged)
         assert (found.words, found.is_clean, tally.contradictions) == ([], True, [])
         assert sum(map(len, tally.acknowledged.values())) >= 200
+        done = outside.one("SELECT count(*) FROM deliveries WHERE status = 'completed'")
+        assert 0 < sum(completed(host) for host in fleet[2:]) <= done  # who is killed may not have counted its last
     finally:
         for client in clients:
             client.stopping.set()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy.engine import Connection
 
-from core.cli.processes import Bells
+from core.cli.place import Bells
 from core.pipeline import inbox, wake
 from core.pipeline.driver_locks import Share
 from core.pipeline.inbox import store

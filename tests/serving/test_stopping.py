@@ -15,8 +15,9 @@ from pathlib import Path
 import flask
 import pytest
 
-from core.cli.processes import Place, _WebParts
+from core.cli.place import Place
 from core.cli.service_manager import READY, STOPPING, tell
+from core.cli.web_process import _WebParts
 from core.host.environment import read_environment
 from core.model.errors import ConfigurationRefused
 from tests.serving.served import CONFIG, Served
