@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 SESSION_NAME = "outrigger"
-"""What the application name of each of our sessions begins with."""
+"""The application name of our sessions, before what they were given by others."""
 
 IDLE_LIMIT_S = 20
 """Seconds that a transaction may wait for its process, unless it has asked for more."""
@@ -26,9 +26,10 @@ _END_SILENT = rf"""
 SELECT pid, state, wait_event, silent_s, pg_terminate_backend(pid)
 FROM (
     SELECT pid, state, wait_event, extract(epoch FROM clock_timestamp() - state_change)\:\:float AS silent_s,
-        coalesce(substring(application_name FROM '^{SESSION_NAME} ([0-9]+) s')\:\:int, {IDLE_LIMIT_S}) AS limit_s
+        coalesce(substring(application_name FROM '^{SESSION_NAME} ([0-9]{{1,6}}) s')\:\:int, {IDLE_LIMIT_S}) AS limit_s
     FROM pg_stat_activity
-    WHERE datname = current_database() AND usename = current_user AND starts_with(application_name, '{SESSION_NAME}')
+    WHERE datname = current_database() AND usename = current_user
+        AND application_name ~ '^{SESSION_NAME}(: .*| [0-9]{{1,6}} s)?$'
         AND pid <> pg_backend_pid() AND state <> 'idle' AND wait_event_type = 'Client'
 ) AS waiting
 WHERE silent_s > limit_s + :slack_s
