@@ -22,10 +22,8 @@ from core.store.migrate import migrate
 from core.store.reading.outbox import MessageFilter, list_messages, show_message
 from tests.egress.receivers import Certificates, MailServer, Robot, mail_server, make_certificates, robot
 from tests.pipeline.kit import START
+from tests.pipeline.sending import SECRET, Receiver_
 from tests.pipeline.telling import Request, Telling, channels_of, requests
-from tests.pipeline.test_outbox import SECRET, Receiver_, receiver
-
-__all__ = ["receiver"]
 
 LEAD = {"company": "远航铝业", "grade": "A"}
 
