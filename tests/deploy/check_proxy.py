@@ -151,7 +151,7 @@ def test_nobody_pretends_to_send_from_another_address(site: Site) -> None:
 
 def test_a_rolling_restart_shows_no_sender_any_error(site: Site) -> None:
     tally = Tally()
-    clients = [Client(number, site.port, 10, 20261123, tally) for number in range(4)]
+    clients = [Client(number, [("127.0.0.1", site.port)], 10, 20261123, tally) for number in range(4)]
     for client in clients:
         client.start()
     stops = []
