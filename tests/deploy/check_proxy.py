@@ -6,6 +6,7 @@ Run by `make deploy-check`, since it needs nginx and takes its time.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import socket
 import time
@@ -159,8 +160,11 @@ def test_a_rolling_restart_shows_no_sender_any_error(site: Site) -> None:
         _until(lambda: tally.outcomes["acknowledged"] >= 100 * (len(stops) + 1))
         stops.append(web.stop())
         _until(lambda: tally.outcomes["acknowledged"] >= 100 * (len(stops) + 1))
+        before = _taken(site, web)
         web.launch()
         web.wait_ready(patience_s=120.0)
+        # As the unit waits before systemd goes on: until then nginx would take both for away.
+        _until(functools.partial(_takes_more, site, web, before))
     for client in clients:
         client.stopping.set()
     for client in clients:
@@ -188,6 +192,16 @@ def _until(condition: object, limit_s: float = 60.0) -> None:
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def _taken(site: Site, web: Host) -> int:
+    """Count the requests that nginx passed on to a web process alone and that it took."""
+    wanted = (f"127.0.0.1:{web.port}", "202")
+    return [(line["upstream"], line["upstream_status"]) for line in _logged(site)].count(wanted)
+
+
+def _takes_more(site: Site, web: Host, before: int) -> bool:
+    return _taken(site, web) > before
 
 
 def _logged(site: Site) -> list[dict[str, str]]:
