@@ -63,21 +63,12 @@ def fall_silent_between_two_statements(connection: Connection) -> None:
 
 def fall_silent_behind_a_pipeline(connection: Connection) -> None:
     """Send what the driver sends at a pipeline's end: a sync and then a flush, at which PostgreSQL 15 stumbles."""
-    driver = wire(connection)
-    driver.enter_pipeline_mode()
-    driver.send_query_params(b"SELECT 1", None)
-    driver.pipeline_sync()
-    driver.send_flush_request()
-    driver.flush()
+    send(connection, with_sync=True)
 
 
 def fall_silent_amid_a_pipeline(connection: Connection) -> None:
     """Ask something and never say that this was all, as who is stopped between two statements of a pipeline."""
-    driver = wire(connection)
-    driver.enter_pipeline_mode()
-    driver.send_query_params(b"SELECT 1", None)
-    driver.send_flush_request()
-    driver.flush()
+    send(connection, with_sync=False)
 
 
 def fall_silent_amid_a_message(connection: Connection) -> None:
@@ -89,6 +80,16 @@ def fall_silent_amid_a_message(connection: Connection) -> None:
 def fall_silent_amid_an_answer(connection: Connection) -> None:
     """Ask for more than the network holds and read nothing of it."""
     wire(connection).send_query(b"SELECT repeat('x', 1000) FROM generate_series(1, 200000)")
+
+
+def send(connection: Connection, *, with_sync: bool) -> None:
+    driver = wire(connection)
+    driver.enter_pipeline_mode()
+    driver.send_query_params(b"SELECT 1", None)
+    if with_sync:
+        driver.pipeline_sync()
+    driver.send_flush_request()
+    driver.flush()
 
 
 def wire(connection: Connection) -> Any:
