@@ -25,7 +25,7 @@ from core.pipeline.work import RecordKey, RecordWork, record_key
 from core.store.columns import status_in
 from core.store.lists import among
 from core.store.tables import deliveries, events
-from core.store.together import Question, ask_together, typed_rows
+from core.store.together import Question, ask_together, every_column, typed_rows
 
 WINDOW = 4
 """How many rows are looked at for each one that is wanted, since only one of each record is taken."""
@@ -40,7 +40,6 @@ _ACCEPTED = status_in(EventStatus.ACCEPTED)
 _CLAIMABLE = status_in(*CLAIMABLE_DELIVERY)
 _IS_DUE = deliveries.c.due_at <= sa.bindparam("now", type_=deliveries.c.due_at.type)
 _DUE_ORDER = (deliveries.c.due_at, deliveries.c.event_seq)
-_EVENT_COLUMNS = ", ".join(column.name for column in events.columns)
 _LANE = list(events.columns.keys()).index("lane")
 _PLACE = {"sqlite": "?", "postgresql": "%s"}
 
@@ -86,7 +85,7 @@ def _claim_together(connection: Connection, first: dict[RecordKey, tuple[Any, ..
         return None
     dialect = connection.dialect.name
     keys = list(first)
-    wanted = f"SELECT {_EVENT_COLUMNS} FROM {events.name} WHERE {_ACCEPTED} AND seq"
+    wanted = f"SELECT {every_column(events)} FROM {events.name} WHERE {_ACCEPTED} AND seq"
     questions = [
         among(dialect, (wanted,), [int(row[0]) for row in first.values()]),
         records_question(dialect, keys),

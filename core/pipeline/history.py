@@ -12,8 +12,10 @@ from sqlalchemy.engine import Connection
 from core.model.merge import RecordState, merge, set_own
 from core.model.outcomes import EventStatus
 from core.model.schemas import canonical_json
+from core.store.array_literals import array_literal
 from core.store.bulk import insert_rows
 from core.store.tables import record_baselines
+from core.store.together import Question, ask_together
 
 MERGED_KINDS = frozenset({"lead", "customer", "quote", "order", "complaint", "market"})
 
@@ -45,16 +47,38 @@ def records_as_of(
     however many events a record has, folding it again costs little.
     """
     wanted = list(dict.fromkeys(places))
-    bases = _baselines(connection, wanted)
+    [answer] = ask_together(connection, [baselines_question(connection.dialect.name, wanted)])
+    return records_since(connection, wanted, answer, keep)
+
+
+def baselines_question(dialect: str, places: Sequence[Place]) -> Question:
+    """Return the question for the baselines of records, each of which is named once, at or before its event."""
+    ranges = [(*place[:3], 0, place[3]) for place in places]
+    return _in_ranges(
+        dialect, "t.seq, t.snapshot, t.versions, t.own", "record_baselines", "t.seq <= wanted.high", ranges, "t.seq"
+    )
+
+
+def records_since(
+    connection: Connection,
+    wanted: Sequence[Place],
+    baselines: Sequence[tuple[Any, ...]],
+    keep: list[dict[str, Any]] | None = None,
+) -> dict[Place, RecordState]:
+    """Do what `records_as_of` does, from the answer to `baselines_question` about the same records."""
+    dialect = connection.dialect.name
+    bases = {wanted[number]: _state_of(found[-1]) for number, found in _by_place(dialect, baselines).items()}
     ranges = [(*place[:3], bases[place][0] if place in bases else 0, place[3]) for place in wanted]
-    facts = _in_ranges(
-        connection, "t.seq, t.type, t.data, t.version, t.completeness", "events",
+    facts_question = _in_ranges(
+        dialect, "t.seq, t.type, t.data, t.version, t.completeness", "events",
         f"t.seq > wanted.low AND t.seq <= wanted.high AND t.status <> '{EventStatus.REJECTED}'", ranges, "t.seq",
     )  # fmt: skip
-    updates = _in_ranges(
-        connection, "t.applied_after_seq, t.fields", "record_updates",
+    updates_question = _in_ranges(
+        dialect, "t.applied_after_seq, t.fields", "record_updates",
         "t.applied_after_seq >= wanted.low AND t.applied_after_seq < wanted.high", ranges, "t.applied_after_seq, t.id",
     )  # fmt: skip
+    answers = ask_together(connection, [facts_question, updates_question])
+    facts, updates = (_by_place(dialect, answer) for answer in answers)
     found: dict[Place, RecordState] = {}
     for number, place in enumerate(wanted):
         base = bases[place][1] if place in bases else RecordState()
@@ -76,17 +100,9 @@ def _folded(state: RecordState, kind: str, facts: Sequence[Any], updates: Sequen
     return state
 
 
-def _baselines(connection: Connection, places: Sequence[Place]) -> dict[Place, tuple[int, RecordState]]:
-    """Return the last baseline of each record at or before its event."""
-    rows = _in_ranges(
-        connection, "t.seq, t.snapshot, t.versions, t.own", "record_baselines", "t.seq <= wanted.high",
-        [(*place[:3], 0, place[3]) for place in places], "t.seq",
-    )  # fmt: skip
-    last = {places[number]: found[-1] for number, found in rows.items()}
-    return {
-        place: (int(row[0]), RecordState(json.loads(row[1]), json.loads(row[2]), frozenset(json.loads(row[3]))))
-        for place, row in last.items()
-    }
+def _state_of(row: Sequence[Any]) -> tuple[int, RecordState]:
+    """Read a baseline: the number of its event, and the record as of that."""
+    return int(row[0]), RecordState(json.loads(row[1]), json.loads(row[2]), frozenset(json.loads(row[3])))
 
 
 def baseline(place: Place, state: RecordState) -> dict[str, Any]:
@@ -105,30 +121,33 @@ def keep_baselines(connection: Connection, rows: Sequence[Mapping[str, Any]]) ->
 
 
 def _in_ranges(
-    connection: Connection,
+    dialect: str,
     columns: str,
     table: str,
     within: str,
     ranges: Sequence[tuple[str, str, str, int, int]],
     order: str,
-) -> dict[int, list[Any]]:
-    """Select `columns` of `table` (alias `t`) for records, each with its own `low` and `high`; by place in `ranges`."""
+) -> Question:
+    """Ask for `columns` of `table` (alias `t`) for records, each with its own `low` and `high`."""
     select = f"SELECT wanted.n, {columns} FROM"
     matched = f"t.source = wanted.s AND t.kind = wanted.k AND t.record_id = wanted.r AND {within}"
     tail = f"ON {matched} ORDER BY wanted.n, {order}"
-    if connection.dialect.name == "sqlite":
+    if dialect == "sqlite":
         # CROSS JOIN fixes the join order: each wanted record is looked up by the index, the table is never scanned.
         names = ("s", "k", "r", "low", "high")
         parts = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(names))
         statement = f"{select} (SELECT key AS n, {parts} FROM json_each(?)) AS wanted CROSS JOIN {table} AS t {tail}"
-        rows = connection.exec_driver_sql(statement, (json.dumps(ranges),)).fetchall()
-    else:
-        kinds = "%s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[]"
-        wanted = f"unnest({kinds}) WITH ORDINALITY AS wanted(s, k, r, low, high, n)"
-        statement = f"{select} {wanted} JOIN {table} AS t {tail}"
-        rows = connection.exec_driver_sql(statement, tuple(map(list, zip(*ranges, strict=True)))).fetchall()
-    shift = 0 if connection.dialect.name == "sqlite" else 1
-    found: dict[int, list[Any]] = {}
-    for number, *row in rows:
-        found.setdefault(int(number) - shift, []).append(row)
+        return Question(statement, (json.dumps(ranges),))
+    kinds = "%s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[]"
+    wanted = f"unnest({kinds}) WITH ORDINALITY AS wanted(s, k, r, low, high, n)"
+    parameters = tuple(array_literal(column) for column in zip(*ranges, strict=True))
+    return Question(f"{select} {wanted} JOIN {table} AS t {tail}", parameters)
+
+
+def _by_place(dialect: str, answer: Sequence[tuple[Any, ...]]) -> dict[int, list[tuple[Any, ...]]]:
+    """Read the answer to what `_in_ranges` asks: what was found of each record, by its place in `ranges`."""
+    first = 0 if dialect == "sqlite" else 1
+    found: dict[int, list[tuple[Any, ...]]] = {}
+    for number, *row in answer:
+        found.setdefault(int(number) - first, []).append(tuple(row))
     return found

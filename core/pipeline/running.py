@@ -9,22 +9,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection
-
 from core.model.events import Event
 from core.model.outcomes import DeliveryStatus, EventStatus
 from core.model.records import KINDS
 from core.model.schemas import builder_for
 from core.pipeline.handler import call_plugin
-from core.pipeline.history import Place, record_as_of, records_as_of
-from core.pipeline.open_deliveries import earlier_open, load_open
-from core.pipeline.plan import Surroundings, load_records
+from core.pipeline.history import Place, baselines_question, record_as_of, records_since
+from core.pipeline.open_deliveries import earlier_open, open_question, standing
+from core.pipeline.plan import Surroundings, record_states, records_question
 from core.pipeline.slot import Call, CallSlot
 from core.pipeline.work import DeliveryWork, RecordKey, RecordWork, build_event, record_key
-from core.store.lists import by_record, in_list
+from core.store.lists import among, by_record
 from core.store.plugin_session import BufferedSession, Overlay, lay_over
-from core.store.tables import deliveries, events
+from core.store.tables import events
+from core.store.together import ask_together, every_column, typed_rows
 
 
 class RecordsAsOf:
@@ -94,11 +92,17 @@ def run(
         lay_over(overlay, outcome.writes)
 
 
-_LAST = (
-    "SELECT t.source, t.kind, t.record_id, (SELECT e.seq FROM events AS e WHERE e.kind = t.kind"
-    f" AND e.record_id = t.record_id AND e.source = t.source AND e.status <> '{EventStatus.ACCEPTED}'"
-    " ORDER BY e.seq DESC LIMIT 1) FROM deliveries AS t WHERE t.id"
+_SAME_RECORD = "e.kind = t.kind AND e.record_id = t.record_id AND e.source = t.source"
+# The last event of the record that was dispatched: what is set now was not known to any of them. And whether the
+# plugin has completed a later one than the delivery's.
+_LAST_AND_LATER = (
+    "SELECT t.id, t.source, t.kind, t.record_id, (SELECT e.seq FROM events AS e"
+    f" WHERE {_SAME_RECORD} AND e.status <> '{EventStatus.ACCEPTED}' ORDER BY e.seq DESC LIMIT 1),"
+    f" (SELECT 1 FROM events AS e JOIN deliveries AS d ON d.event_seq = e.seq WHERE {_SAME_RECORD}"
+    f" AND e.seq > t.event_seq AND d.plugin = t.plugin AND d.unit = t.unit"
+    f" AND d.status = '{DeliveryStatus.COMPLETED}' LIMIT 1) FROM deliveries AS t WHERE t.id"
 )
+_EVENTS = f"SELECT {every_column(events)} FROM {events.name} WHERE seq"
 
 
 @dataclass(slots=True)
@@ -114,26 +118,39 @@ class StoredDelivery:
 
 def load_stored(around: Surroundings, rows: Sequence[Any]) -> list[StoredDelivery]:
     """Load what the claimed deliveries need; those that may not run yet are marked with what they become."""
-    connection = around.connection
-    found = connection.execute(sa.select(events).where(events.c.seq.in_([row.event_seq for row in rows]))).fetchall()
-    event_rows = {row.seq: row for row in found}
-    keys = [record_key(row) for row in rows]
-    records = load_records(connection, keys)
-    for key, seq in _last_dispatched(connection, rows):
-        records[key].last_seq = max(records[key].last_seq, seq)
-    around.open_before = load_open(connection, keys)
-    later = _completed_later(around, rows)
+    connection, dialect = around.connection, around.connection.dialect.name
+    keys = list(dict.fromkeys(record_key(row) for row in rows))
     places: dict[int, Place] = {row.id: (row.source, row.kind, row.record_id, row.event_seq) for row in rows}
-    states = records_as_of(connection, list(places.values()), around.baselines)
+    wanted = list(dict.fromkeys(places.values()))
+    found, states, standing_open, last_and_later, baselines = ask_together(
+        connection,
+        [
+            among(dialect, (_EVENTS,), [row.event_seq for row in rows]),
+            records_question(dialect, keys),
+            open_question(dialect, keys),
+            among(dialect, (_LAST_AND_LATER,), [row.id for row in rows]),
+            baselines_question(dialect, wanted),
+        ],
+    )
+    event_rows = {row.seq: row for row in typed_rows(events, connection.dialect)(found)}
+    records = record_states(keys, states)
+    later = set()
+    for number, *key, last, is_completed in last_and_later:
+        record = records[key[0], key[1], key[2]]
+        record.last_seq = max(record.last_seq, int(last or 0))
+        if is_completed:
+            later.add(number)
+    around.open_before = standing(standing_open)
+    states_then = records_since(connection, wanted, baselines, around.baselines)
     result = []
     for row in rows:
         event_row = event_rows[row.event_seq]
-        state, data = states[places[row.id]], json.loads(event_row.data)
+        state, data = states_then[places[row.id]], json.loads(event_row.data)
         event = build_event(event_row, data, row.unit, state, frozenset(_names(event_row.changed)))
         delivery = DeliveryWork(
             plugin=row.plugin, unit=row.unit, generation=row.generation, id=row.id,
             status_before=DeliveryStatus(row.status), attempts=row.attempts, outward=row.outward,
-            out_of_order=bool(row.out_of_order) or row.id in later,
+            out_of_order=bool(row.out_of_order) or (row.id in later and _was_tried(row)),
         )  # fmt: skip
         _gate(delivery, row, around, earlier_open(connection, row, around.open_before))
         if delivery.out_of_order or delivery.generation:
@@ -142,10 +159,9 @@ def load_stored(around: Surroundings, rows: Sequence[Any]) -> list[StoredDeliver
     return result
 
 
-def _last_dispatched(connection: Connection, rows: Sequence[Any]) -> list[tuple[RecordKey, int]]:
-    """Return the last event of each record that was dispatched: what is set now was not known to any of them."""
-    found = in_list(connection, _LAST, [row.id for row in rows])
-    return [((row[0], row[1], row[2]), int(row[3])) for row in found if row[3] is not None]
+def _was_tried(row: Any) -> bool:
+    """Whether a delivery has waited for anything but its first turn, so that later ones may have passed it."""
+    return bool(row.attempts) or row.status != DeliveryStatus.AVAILABLE
 
 
 def _names(text: str | None) -> list[str]:
@@ -162,30 +178,3 @@ def _gate(delivery: DeliveryWork, row: Any, around: Surroundings, earlier: int |
     elif earlier is not None and not row.out_of_order:
         delivery.planned_as, delivery.waiting_for = DeliveryStatus.WAITING, earlier
         delivery.planned_reason = "waiting for an earlier event of this record"
-
-
-def _completed_later(around: Surroundings, rows: Sequence[Any]) -> set[int]:
-    """Return the ids of claimed deliveries whose record and plugin already completed a later event."""
-    later = (
-        sa.select(sa.literal(1))
-        .select_from(events.join(deliveries, deliveries.c.event_seq == events.c.seq))
-        .where(
-            events.c.source == sa.bindparam("its_source"),
-            events.c.kind == sa.bindparam("its_kind"),
-            events.c.record_id == sa.bindparam("its_id"),
-            events.c.seq > sa.bindparam("its_seq"),
-            deliveries.c.plugin == sa.bindparam("its_plugin"),
-            deliveries.c.unit == sa.bindparam("its_unit"),
-            deliveries.c.status == DeliveryStatus.COMPLETED.value,
-        )
-        .limit(1)
-    )
-    found = set()
-    for row in rows:
-        if not row.attempts and row.status == DeliveryStatus.AVAILABLE:
-            continue
-        its = {"its_source": row.source, "its_kind": row.kind, "its_id": row.record_id, "its_seq": row.event_seq,
-               "its_plugin": row.plugin, "its_unit": row.unit}  # fmt: skip
-        if around.connection.execute(later, its).first() is not None:
-            found.add(row.id)
-    return found

@@ -50,6 +50,11 @@ def ask_together(connection: Connection, questions: Sequence[Question]) -> list[
         ) from error  # fmt: skip
 
 
+def every_column(table: sa.Table) -> str:
+    """Return what selects all the table's columns, in the order in which `typed_rows` reads them."""
+    return ", ".join(column.name for column in table.columns)
+
+
 @lru_cache(maxsize=64)
 def typed_rows(table: sa.Table, dialect: sa.Dialect) -> Callable[[Sequence[tuple[Any, ...]]], list[Any]]:
     """Return what makes rows of all the table's columns, in their order, of what the driver returned for them."""
