@@ -43,14 +43,23 @@ ATTEMPTS = 6
 BATCH_S = 2.0
 """When slow plugins take this long the batch is written with what was decided so far, and the rest waits its turn."""
 
+FEW = 4
+"""The fewest deliveries or events a batch may have, however slow they are: each batch has a cost of its own."""
+
 MAX_BATCH = 1000
 """The most events of one batch, as `[dispatch] batch_size` may ask for."""
 
 PICK_UP_S = 0.4
 """How long a whole batch should take: a switch counts from the next batch on, and the one that runs is redone."""
 
-GIVE_WAY_S = 0.02
-"""How long a batch of deliveries stored before should take: new events, which take turns with them, wait for it."""
+GIVE_WAY_S = 0.005
+"""How long a batch of deliveries stored before should take while events come: they take turns, and wait for it."""
+
+NOBODY_WAITS_S = 0.02
+"""The same while none come: larger batches cost less for each delivery, and the first event waits for one at most."""
+
+COMING_S = 1.0
+"""For how long after the last event others are expected."""
 
 SLOW_HOOK_S = 10.0
 """A time limit above this is more than a connection's usual patience with a transaction that does nothing."""
@@ -119,7 +128,8 @@ class Dispatcher:
         self._version = 0  # of the configuration that the batch before was decided by
         self._batch_size = DispatchSettings().batch_size  # as that configuration has it
         self._fits = MAX_BATCH  # how many events a batch may have by the pace of the one before
-        self._stored_fit = MAX_BATCH  # and how many deliveries stored before
+        self._stored_pace = 0.0  # how many deliveries stored before it did a second; 0 while that is not known
+        self._had_events_at = -COMING_S
 
     def drain(self) -> Written:
         """Do one batch: due deliveries that were stored before, or accepted events, in turn. Returns what was done."""
@@ -141,12 +151,13 @@ class Dispatcher:
                 self._careful = CAREFUL_BATCHES
             else:
                 self._careful = max(self._careful - 1, 0) if done.events or done.deliveries else 0
+                ended = self._seconds()
+                taken = max(ended - began, 0.001)
                 if done.events:
-                    pace = done.events / max(self._seconds() - began, 0.001)
-                    self._fits = min(max(4, int(pace * PICK_UP_S)), MAX_BATCH)
+                    self._fits = min(max(FEW, int(done.events / taken * PICK_UP_S)), MAX_BATCH)
+                    self._had_events_at = ended
                 elif done.deliveries:
-                    pace = done.deliveries / max(self._seconds() - began, 0.001)
-                    self._stored_fit = min(max(4, int(pace * GIVE_WAY_S)), MAX_BATCH)
+                    self._stored_pace = done.deliveries / taken
                 return done
         raise Redo("decided again and again, and each time something had moved")
 
@@ -174,13 +185,20 @@ class Dispatcher:
             return Written()
 
     def _drain_stored(self, around: Surroundings, writing: Writing, care: Care, *, is_alone: bool) -> Written | None:
-        limit = 1 if is_alone else min(around.configuration.dispatch.batch_size, self._stored_fit)
+        limit = 1 if is_alone else min(around.configuration.dispatch.batch_size, self._stored_fit())
         rows = claim_deliveries(around.connection, self._share, around.now, limit)
         if not rows:
             return None
         done = self._run_stored(rows, around, writing, care)
         done.is_full = len(rows) >= limit
         return done
+
+    def _stored_fit(self) -> int:
+        """Return how many deliveries stored before a batch may have by the pace of the last one."""
+        if not self._stored_pace:
+            return FEW
+        are_coming = self._seconds() - self._had_events_at < COMING_S
+        return min(max(FEW, int(self._stored_pace * (GIVE_WAY_S if are_coming else NOBODY_WAITS_S))), MAX_BATCH)
 
     def _drain_fresh(
         self, around: Surroundings, writing: Writing, care: Care, window: Sequence[tuple[Any, ...]]

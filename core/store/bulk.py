@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from core.model.instants import to_micros
 from core.store.array_literals import array_literal
 from core.store.columns import InstantColumn, JsonColumn, to_json
-from core.store.together import Question, ask_together
+from core.store.together import Question, ask_together, run_for_each
 
 Convert = Callable[[Any], Any]
 
@@ -111,10 +111,8 @@ def _run(
 ) -> int:
     by_column = _by_column(converters, columns, rows)
     if connection.dialect.name == "sqlite":
-        done = connection.exec_driver_sql(statement, list(zip(*by_column, strict=True)))
-    else:
-        done = connection.exec_driver_sql(statement, tuple(map(array_literal, by_column)))
-    return int(done.rowcount)
+        return run_for_each(connection, statement, list(zip(*by_column, strict=True)))
+    return int(connection.exec_driver_sql(statement, tuple(map(array_literal, by_column))).rowcount)
 
 
 def _by_column(

@@ -9,14 +9,15 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from core.store.array_literals import array_literal
-from core.store.together import Question
+from core.store.together import Question, ask_together
 
 
 def in_list(connection: Connection, select: str, values: Sequence[str] | Sequence[int]) -> Sequence[tuple[Any, ...]]:
     """Run `select` (ending in the column to compare) for all `values`; an empty list asks nothing."""
     if not values:
         return []
-    return connection.exec_driver_sql(*among(connection.dialect.name, (select,), values)).fetchall()
+    [found] = ask_together(connection, [among(connection.dialect.name, (select,), values)])
+    return found
 
 
 def among(dialect: str, selects: Sequence[str], values: Sequence[str] | Sequence[int]) -> Question:
@@ -41,8 +42,10 @@ def by_record(
     """Select `columns` of `table` (alias `t`) for records given as (source, kind, record id)."""
     if not keys:
         return []
-    question = about_records(connection.dialect.name, columns, table, keys, where, group_by=group_by)
-    return connection.exec_driver_sql(*question).fetchall()
+    [found] = ask_together(
+        connection, [about_records(connection.dialect.name, columns, table, keys, where, group_by=group_by)]
+    )
+    return found
 
 
 def about_records(

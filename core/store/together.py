@@ -1,10 +1,12 @@
-"""Sends several statements to PostgreSQL at once, so that all of them cost one round trip; on SQLite one by one.
+"""Asks the driver itself: on PostgreSQL several statements at once, all of them in one round trip; on SQLite in turn.
 
-What a single event costs is, to a good part, waiting for answers that are not needed before the next question.
+What a single event costs is, to a good part, waiting for answers that are not needed before the next question, and what
+the library between us and the driver makes of each.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -26,28 +28,56 @@ def ask_together(connection: Connection, questions: Sequence[Question]) -> list[
     Each sees what those before it did, and on PostgreSQL what others committed until it began: one that takes a lock
     may stand before those that rest on it. Raises what SQLAlchemy raises for the first that fails.
     """
-    if connection.dialect.name == "sqlite":
-        results = [connection.exec_driver_sql(*question) for question in questions]
-        return [result.fetchall() if result.returns_rows else [] for result in results]
     driver: Any = connection.connection.driver_connection
+    # A pipeline says more to the server than a statement by itself, and SQLite has none.
+    at_once = len(questions) > 1 and connection.dialect.name != "sqlite"
     running = questions[0]
+    answers: list[Any] = []
     try:
-        with driver.pipeline():
-            cursors = []
+        with driver.pipeline() if at_once else contextlib.nullcontext():
             for running in questions:
-                cursors.append(driver.cursor())
-                # For whoever listens to the engine, which does not see these by itself.
-                connection.dispatch.before_cursor_execute(connection, cursors[-1], *running, None, False)
-                cursors[-1].execute(*running)
-        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+                cursor = driver.cursor()
+                _tell_listeners(connection, cursor, running)
+                cursor.execute(*running)
+                answers.append(cursor if at_once else _rows(cursor))
+        return [_rows(answer) for answer in answers] if at_once else answers
     except connection.dialect.loaded_dbapi.Error as error:
-        is_gone = bool(driver.closed)
-        if is_gone:
-            connection.invalidate(error)
-        raise sa.exc.DBAPIError.instance(
-            running.text, running.parameters, error, connection.dialect.loaded_dbapi.Error,
-            connection_invalidated=is_gone, dialect=connection.dialect,
-        ) from error  # fmt: skip
+        raise _as_sqlalchemy_says(connection, error, running) from error
+
+
+def run_for_each(connection: Connection, text: str, rows: Sequence[tuple[Any, ...]]) -> int:
+    """On SQLite: run a statement once for each of `rows`, its parameters; return how many rows of the table it changed.
+
+    Raises what SQLAlchemy raises.
+    """
+    driver: Any = connection.connection.driver_connection
+    running = Question(text, tuple(rows))
+    try:
+        cursor = driver.cursor()
+        _tell_listeners(connection, cursor, running, many=True)
+        cursor.executemany(text, rows)
+        return int(cursor.rowcount)
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _as_sqlalchemy_says(connection, error, running) from error
+
+
+def _rows(cursor: Any) -> Sequence[tuple[Any, ...]]:
+    return cursor.fetchall() if cursor.description else []
+
+
+def _tell_listeners(connection: Connection, cursor: Any, running: Question, *, many: bool = False) -> None:
+    """Tell whoever listens to the engine, which does not see these statements by itself."""
+    connection.dispatch.before_cursor_execute(connection, cursor, *running, None, many)
+
+
+def _as_sqlalchemy_says(connection: Connection, error: Exception, running: Question) -> Exception:
+    is_gone = bool(getattr(connection.connection.driver_connection, "closed", False))
+    if is_gone:
+        connection.invalidate(error)
+    return sa.exc.DBAPIError.instance(
+        running.text, running.parameters, error, connection.dialect.loaded_dbapi.Error,
+        connection_invalidated=is_gone, dialect=connection.dialect,
+    )  # fmt: skip
 
 
 def every_column(table: sa.Table) -> str:

@@ -14,6 +14,7 @@ from core.store.array_literals import array_literal
 from core.store.bulk import update_rows
 from core.store.columns import status_in
 from core.store.tables import deliveries
+from core.store.together import Question, ask_together
 
 _WAITING = f"t.status = '{DeliveryStatus.WAITING}'"
 _OPEN = f"t.{status_in(*OPEN_DELIVERY)}"
@@ -43,6 +44,7 @@ def release(connection: Connection, final: Iterable[Mapping[str, Any]], now: dat
         return 0
     is_sqlite = connection.dialect.name == "sqlite"
     parameters = (json.dumps(wanted),) if is_sqlite else tuple(map(array_literal, zip(*wanted, strict=True)))
-    found = connection.exec_driver_sql(_FIND[connection.dialect.name], parameters).scalars().all()
+    [found] = ask_together(connection, [Question(_FIND[connection.dialect.name], parameters)])
     available = {"status": DeliveryStatus.AVAILABLE.value, "waiting_for": None, "due_at": now}
-    return update_rows(connection, deliveries, ("id",), [{**available, "key_id": number} for number in found], _WAITING)
+    changes = [{**available, "key_id": number} for (number,) in found]
+    return update_rows(connection, deliveries, ("id",), changes, _WAITING)

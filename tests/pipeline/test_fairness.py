@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from core.pipeline.claim import claim_events
-from core.pipeline.dispatch import BATCH_S, PICK_UP_S, Dispatcher
+from core.pipeline.dispatch import BATCH_S, COMING_S, GIVE_WAY_S, NOBODY_WAITS_S, PICK_UP_S, Dispatcher
 from core.pipeline.driver_locks import EVERYTHING
 from core.store import tables
 from core.store.database import Database
@@ -89,6 +89,37 @@ def test_batches_become_small_where_events_take_long_and_large_again_where_they_
     cost = 0.0001
     kit.dispatcher.drain()
     assert kit.dispatcher.drain().events > second
+
+
+def test_stored_deliveries_take_short_batches_while_events_come_and_longer_ones_while_none_do(
+    database: Database,
+) -> None:
+    spent, cost, fails = 0.0, 0.001, True
+
+    def works(event: Any, ctx: Any) -> list[Any]:
+        nonlocal spent
+        spent += cost
+        if fails:
+            raise RuntimeError("later")
+        return []
+
+    kit = Kit(database, {"works": plugin("works", on_lead_created=works)})
+    kit.dispatcher = Dispatcher(database, kit.clock, kit.plugins, kit, seconds=lambda: spent)
+    kit.accept(*[kit.event("lead.created", f"L{number}") for number in range(200)])
+    kit.drain()
+    fails = False
+    kit.later(minutes=1)
+    spent += COMING_S
+    quiet = [kit.dispatcher.drain().deliveries for _ in range(3)]
+    assert 1 < quiet[0] < quiet[1] == quiet[2] == round(NOBODY_WAITS_S / cost)
+    kit.accept(kit.event("lead.created", "new"))
+    drained = [kit.dispatcher.drain() for _ in range(4)]
+    assert [done.events for done in drained] == [1, 0, 0, 0]
+    assert {done.deliveries for done in drained[1:]} == {round(GIVE_WAY_S / cost)}
+    spent += COMING_S
+    assert kit.dispatcher.drain().deliveries == quiet[1]
+    kit.drain()
+    assert {row.status for row in kit.rows(tables.deliveries)} == {"completed"}
 
 
 def test_two_workers_on_postgresql_share_a_backlog(postgres_url: str) -> None:
