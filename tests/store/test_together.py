@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from core.model.errors import StorageUnavailable
 from core.store import tables
 from core.store.database import Database
-from core.store.together import Question, ask_together, typed_rows
+from core.store.together import Question, ask_together, run_for_each, typed_rows
 from tests.pipeline.kit import Kit
 
 notes = sa.Table("notes", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("who", sa.Text))
@@ -62,14 +62,30 @@ def test_one_that_fails_raises_what_it_would_raise_by_itself_and_its_savepoint_u
         assert ask_together(connection, [ALL]) == [[(1, "first"), (3, "third")]]
 
 
-def test_a_connection_that_is_lost_meanwhile_is_a_database_that_is_away(paper: Database) -> None:
+@pytest.mark.parametrize("is_alone", [True, False], ids=["alone", "with others"])
+def test_a_connection_that_is_lost_meanwhile_is_a_database_that_is_away(paper: Database, is_alone: bool) -> None:
     if paper.is_sqlite:
         pytest.skip("SQLite has no server that could end a connection")
     end = Question("SELECT pg_terminate_backend(pg_backend_pid())")
     with pytest.raises(StorageUnavailable), paper.write() as connection:
-        ask_together(connection, [insert(paper, 1, "a"), end, COUNT])
+        ask_together(connection, [insert(paper, 1, "a")])
+        ask_together(connection, [end] if is_alone else [insert(paper, 3, "c"), end, COUNT])
     with paper.write() as connection:
         assert ask_together(connection, [COUNT, insert(paper, 2, "b")]) == [[(0,)], []]
+
+
+def test_one_statement_for_many_rows_tells_how_many_changed_and_fails_as_it_would_by_itself(paper: Database) -> None:
+    if not paper.is_sqlite:
+        pytest.skip("on PostgreSQL many rows are one statement")
+    text = insert(paper, 0, "").text
+    with paper.write() as connection:
+        assert run_for_each(connection, text, [(1, "a"), (2, "b")]) == 2
+        changed = [("x", 1), ("y", 2), ("z", 3)]
+        assert run_for_each(connection, "UPDATE notes SET who = ? WHERE id = ?", changed) == 2
+        with pytest.raises(sa.exc.IntegrityError), connection.begin_nested():
+            run_for_each(connection, text, [(3, "c"), (1, "again")])
+    with paper.read() as connection:
+        assert ask_together(connection, [ALL]) == [[(1, "x"), (2, "y")]]
 
 
 def test_rows_are_as_sqlalchemy_would_make_them(database: Database) -> None:
