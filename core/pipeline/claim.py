@@ -30,6 +30,12 @@ from core.store.together import Question, ask_together, every_column, typed_rows
 WINDOW = 4
 """How many rows are looked at for each one that is wanted, since only one of each record is taken."""
 
+LEAST_WINDOW = 64
+"""The fewest rows that are looked at: what falls due together is often of one event, for one plugin after another."""
+
+ENOUGH = 8
+"""So many records are enough to end the look, though more were wanted, or a WINDOW-th of those wanted."""
+
 WINDOWS = 16
 """How far the look goes when one record fills the first window, so that the others need not wait for it."""
 
@@ -165,7 +171,8 @@ def _first_of_each(
     connection: Connection, look: sa.Select[Any], order: Sequence[sa.Column[Any]], limit: int, values: dict[str, Any]
 ) -> list[int]:
     """Return the numbers of the first row of each record. What is behind them is read only once the lanes are held."""
-    window = limit * WINDOW
+    window = max(limit * WINDOW, LEAST_WINDOW)
+    enough = min(limit, max(limit // WINDOW, ENOUGH))
     seen: set[RecordKey] = set()
     chosen: list[int] = []
     following = look
@@ -179,7 +186,7 @@ def _first_of_each(
                 seen.add(key)
                 first.append(row)
         chosen += [int(row[0]) for row in _lockable(connection, first, limit - len(chosen))]
-        if len(rows) < window or len(chosen) * WINDOW >= limit:
+        if len(rows) < window or len(chosen) >= enough:
             break
         # Behind the last row, and without the records that stand there again and again: they have their turn.
         last = [sa.literal(rows[-1]._mapping[column.name], column.type) for column in order]

@@ -20,7 +20,7 @@ from core.host.settings import Configuration, DispatchSettings
 from core.model.errors import StorageUnavailable, printable
 from core.pipeline import running
 from core.pipeline.care import Care
-from core.pipeline.claim import Claimed, claim_deliveries, claim_with_records, window_question
+from core.pipeline.claim import WINDOW, Claimed, claim_deliveries, claim_with_records, window_question
 from core.pipeline.completion import Written, write_fresh, write_stored
 from core.pipeline.driver_locks import EVERYTHING, Fenced, Share, check_lease
 from core.pipeline.first_look import FirstLook, look_question, looked
@@ -44,7 +44,10 @@ BATCH_S = 2.0
 """When slow plugins take this long the batch is written with what was decided so far, and the rest waits its turn."""
 
 FEW = 4
-"""The fewest deliveries or events a batch may have, however slow they are: each batch has a cost of its own."""
+"""The fewest events a batch may have, however slow they are: each batch has a cost of its own."""
+
+FEW_STORED = 8
+"""The same of deliveries stored before, whose batches cost more: else they would cost little but that."""
 
 MAX_BATCH = 1000
 """The most events of one batch, as `[dispatch] batch_size` may ask for."""
@@ -190,15 +193,14 @@ class Dispatcher:
         if not rows:
             return None
         done = self._run_stored(rows, around, writing, care)
-        done.is_full = len(rows) >= limit
+        done.is_full = len(rows) * WINDOW >= limit  # the look ends there, however many wait
         return done
 
     def _stored_fit(self) -> int:
         """Return how many deliveries stored before a batch may have by the pace of the last one."""
-        if not self._stored_pace:
-            return FEW
         are_coming = self._seconds() - self._had_events_at < COMING_S
-        return min(max(FEW, int(self._stored_pace * (GIVE_WAY_S if are_coming else NOBODY_WAITS_S))), MAX_BATCH)
+        fit = int(self._stored_pace * (GIVE_WAY_S if are_coming else NOBODY_WAITS_S))
+        return min(max(FEW_STORED, fit), MAX_BATCH)
 
     def _drain_fresh(
         self, around: Surroundings, writing: Writing, care: Care, window: Sequence[tuple[Any, ...]]

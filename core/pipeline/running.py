@@ -93,14 +93,15 @@ def run(
 
 
 _SAME_RECORD = "e.kind = t.kind AND e.record_id = t.record_id AND e.source = t.source"
-# The last event of the record that was dispatched: what is set now was not known to any of them. And whether the
-# plugin has completed a later one than the delivery's.
+# The last event of the record that was dispatched: what is set now was not known to any of them. And, of a delivery
+# that has waited for more than its first turn, whether its plugin has completed a later event, as it then may have.
 _LAST_AND_LATER = (
     "SELECT t.id, t.source, t.kind, t.record_id, (SELECT e.seq FROM events AS e"
     f" WHERE {_SAME_RECORD} AND e.status <> '{EventStatus.ACCEPTED}' ORDER BY e.seq DESC LIMIT 1),"
+    f" CASE WHEN t.attempts > 0 OR t.status <> '{DeliveryStatus.AVAILABLE}' THEN"
     f" (SELECT 1 FROM events AS e JOIN deliveries AS d ON d.event_seq = e.seq WHERE {_SAME_RECORD}"
     f" AND e.seq > t.event_seq AND d.plugin = t.plugin AND d.unit = t.unit"
-    f" AND d.status = '{DeliveryStatus.COMPLETED}' LIMIT 1) FROM deliveries AS t WHERE t.id"
+    f" AND d.status = '{DeliveryStatus.COMPLETED}' LIMIT 1) END FROM deliveries AS t WHERE t.id"
 )
 _EVENTS = f"SELECT {every_column(events)} FROM {events.name} WHERE seq"
 
@@ -150,18 +151,13 @@ def load_stored(around: Surroundings, rows: Sequence[Any]) -> list[StoredDeliver
         delivery = DeliveryWork(
             plugin=row.plugin, unit=row.unit, generation=row.generation, id=row.id,
             status_before=DeliveryStatus(row.status), attempts=row.attempts, outward=row.outward,
-            out_of_order=bool(row.out_of_order) or (row.id in later and _was_tried(row)),
+            out_of_order=bool(row.out_of_order) or row.id in later,
         )  # fmt: skip
         _gate(delivery, row, around, earlier_open(connection, row, around.open_before))
         if delivery.out_of_order or delivery.generation:
             event = dataclasses.replace(event, out_of_order=delivery.out_of_order, generation=delivery.generation)
         result.append(StoredDelivery(row, event_row, event, records[record_key(row)], delivery))
     return result
-
-
-def _was_tried(row: Any) -> bool:
-    """Whether a delivery has waited for anything but its first turn, so that later ones may have passed it."""
-    return bool(row.attempts) or row.status != DeliveryStatus.AVAILABLE
 
 
 def _names(text: str | None) -> list[str]:

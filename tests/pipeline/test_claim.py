@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +11,15 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.pipeline.claim import WINDOW, Claimed, claim_events, claim_with_records, window_question
+from core.pipeline.claim import (
+    ENOUGH,
+    WINDOW,
+    Claimed,
+    claim_deliveries,
+    claim_events,
+    claim_with_records,
+    window_question,
+)
 from core.pipeline.driver_locks import EVERYTHING, lock_lanes
 from core.pipeline.open_deliveries import load_open
 from core.pipeline.plan import load_records
@@ -18,7 +27,7 @@ from core.pipeline.work import record_key
 from core.store import tables
 from core.store.database import Database
 from core.store.together import ask_together
-from tests.pipeline.kit import Kit, plugin
+from tests.pipeline.kit import START, Kit, plugin
 
 
 def failing_for_some(event: Any, ctx: Any) -> list[Any]:
@@ -92,3 +101,24 @@ def test_where_others_work_at_every_lane_nothing_is_claimed(database: Database) 
     with database.write() as other, database.write() as connection:
         lock_lanes(other, [row.lane for row in kit.rows(tables.events)])
         assert claimed(connection, 64) is None
+
+
+@pytest.mark.parametrize("limit", [1, ENOUGH, 40], ids=["one", "few", "many"])
+def test_deliveries_of_one_event_for_many_plugins_leave_room_for_those_of_others(
+    database: Database, limit: int
+) -> None:
+    def fails(event: Any, ctx: Any) -> list[Any]:
+        raise RuntimeError("later")
+
+    kit = Kit(database, {f"p{number}": plugin(f"p{number}", on_lead_created=fails) for number in range(20)})
+    kit.accept(*[kit.event("lead.created", f"L{number}") for number in range(40)])
+    kit.drain()
+    kit.later(minutes=1)
+    with database.write() as connection:  # all of an event at once, one event after another, as a replay has them
+        for row in kit.rows(tables.deliveries):
+            due = START + timedelta(seconds=row.event_seq)
+            where = tables.deliveries.c.id == row.id
+            connection.execute(sa.update(tables.deliveries).where(where).values(due_at=due))
+    with database.write() as connection:
+        rows = claim_deliveries(connection, EVERYTHING, kit.clock.now(), limit)
+    assert len({row.record_id for row in rows}) == len(rows) >= min(limit, ENOUGH)
