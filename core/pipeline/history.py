@@ -47,6 +47,8 @@ def records_as_of(
     however many events a record has, folding it again costs little.
     """
     wanted = list(dict.fromkeys(places))
+    if not wanted:
+        return {}
     [answer] = ask_together(connection, [baselines_question(connection.dialect.name, wanted)])
     return records_since(connection, wanted, answer, keep)
 

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from core.host.settings import RetentionSettings
 from core.model.effects import Decide, StartTimer, UpdateRecord
 from core.model.errors import Conflict, NotFound
+from core.model.inbound import RejectedItem
 from core.model.outcomes import OPEN_DELIVERY
 from core.pipeline.history import record_as_of
+from core.pipeline.inbox import store
 from core.pipeline.interventions import Interventions
 from core.pipeline.replay import Replayer
 from core.pipeline.retention import Pruner, Upkeep
@@ -86,6 +88,14 @@ def test_what_is_old_enough_goes_and_a_repeated_message_is_still_a_duplicate(pla
     place.kit.later(days=2)
     place.prune()
     assert place.kit.rows(tables.event_keys, tables.event_keys.c.event_id == old[0]) == []
+
+
+def test_items_that_were_rejected_go_where_nothing_else_is_old_enough(place: Place) -> None:
+    items = [RejectedItem(source="crm", dedupe_key=f"bad-{n}", raw="{}", reason="no id") for n in range(3)]
+    with place.kit.database.write() as connection:
+        store(connection, items, place.kit.clock.now())
+    place.kit.later(days=31)
+    assert place.prune()["events"] == 3 and place.event_ids() == []
 
 
 def test_an_open_delivery_stops_removing_at_its_event_and_is_named(place: Place) -> None:
