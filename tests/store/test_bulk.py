@@ -1,4 +1,4 @@
-"""Tests of inserts into many tables at once: the same rows on both databases, on PostgreSQL by one statement."""
+"""Tests of writing many rows at once, to one table or several: the same on both databases."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.store.bulk import Insert, write_all
+from core.store.bulk import Insert, insert_rows, update_rows, write_all
 from core.store.database import Database
 
 _METADATA = sa.MetaData()
@@ -69,3 +69,14 @@ def test_each_says_by_itself_what_becomes_of_a_row_that_is_there(three: Database
         write_all(connection, [Insert(FIRST, rows({3: "x"})), Insert(SECOND, rows({1: "again"}))])
     with three.read() as connection:
         assert connection.execute(sa.select(FIRST.c.id)).scalars().all() == [1]
+
+
+def test_changing_rows_tells_how_many_there_were_and_a_refusal_is_what_sqlalchemy_raises(three: Database) -> None:
+    with three.write() as connection:
+        insert_rows(connection, FIRST, rows({1: "a", 2: "b"}))
+        changes = [{"said": said, "key_id": number} for number, said in ((1, "x"), (2, "y"), (3, "z"))]
+        assert update_rows(connection, FIRST, ("id",), changes) == 2
+        with pytest.raises(sa.exc.IntegrityError), connection.begin_nested():
+            insert_rows(connection, FIRST, rows({3: "c", 1: "again"}))
+    with three.read() as connection:
+        assert [tuple(row) for row in connection.execute(sa.select(FIRST).order_by(FIRST.c.id))] == [(1, "x"), (2, "y")]

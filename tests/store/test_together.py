@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from core.model.errors import StorageUnavailable
 from core.store import tables
 from core.store.database import Database
-from core.store.together import Question, ask_together, run_for_each, typed_rows
+from core.store.together import Question, ask_together, every_column, typed_rows
 from tests.pipeline.kit import Kit
 
 notes = sa.Table("notes", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("who", sa.Text))
@@ -74,20 +74,6 @@ def test_a_connection_that_is_lost_meanwhile_is_a_database_that_is_away(paper: D
         assert ask_together(connection, [COUNT, insert(paper, 2, "b")]) == [[(0,)], []]
 
 
-def test_one_statement_for_many_rows_tells_how_many_changed_and_fails_as_it_would_by_itself(paper: Database) -> None:
-    if not paper.is_sqlite:
-        pytest.skip("on PostgreSQL many rows are one statement")
-    text = insert(paper, 0, "").text
-    with paper.write() as connection:
-        assert run_for_each(connection, text, [(1, "a"), (2, "b")]) == 2
-        changed = [("x", 1), ("y", 2), ("z", 3)]
-        assert run_for_each(connection, "UPDATE notes SET who = ? WHERE id = ?", changed) == 2
-        with pytest.raises(sa.exc.IntegrityError), connection.begin_nested():
-            run_for_each(connection, text, [(3, "c"), (1, "again")])
-    with paper.read() as connection:
-        assert ask_together(connection, [ALL]) == [[(1, "x"), (2, "y")]]
-
-
 def test_rows_are_as_sqlalchemy_would_make_them(database: Database) -> None:
     kit = Kit(database, {})
     for number in range(3):
@@ -97,8 +83,9 @@ def test_rows_are_as_sqlalchemy_would_make_them(database: Database) -> None:
         for table in (tables.events, tables.records):
             order = list(table.primary_key.columns)
             expected = connection.execute(sa.select(table).order_by(*order)).fetchall()
-            names = ", ".join(column.name for column in table.columns)
-            question = Question(f"SELECT {names} FROM {table.name} ORDER BY {', '.join(c.name for c in order)}")
+            question = Question(
+                f"SELECT {every_column(table)} FROM {table.name} ORDER BY {', '.join(c.name for c in order)}"
+            )
             found = typed_rows(table, connection.dialect)(*ask_together(connection, [question]))
             assert [tuple(row) for row in expected] == found
             assert [row._fields for row in found] == [tuple(row._mapping) for row in expected]
