@@ -50,6 +50,8 @@ class Pipeline:
     def _work(self, name: str, count: int) -> float:
         wanted = self._decisions() + 3 * count
         answer = blast(Options(self.port, name, CONNECTIONS, count=count))
+        if answer["resent"]:
+            print(f"-- {self.name}: {answer['resent']} requests sent again, their connections were closed", flush=True)
         refused = {status: many for status, many in answer["statuses"].items() if status != "202"}
         if refused:
             raise PipelineFailed(f"{self.name} refused requests: {refused}")

@@ -70,23 +70,31 @@ class _Line:
     """One connection and the request it carries."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._port = port
         self.request = -1
+        self.awaits_answer = False
+        self.connect()
+
+    def connect(self) -> None:
+        """Open the connection, or a new one in its place."""
+        self.socket = socket.create_connection(("127.0.0.1", self._port), timeout=20)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.answered = 0
         self._buffer = b""
 
     def send(self, request: int, data: bytes) -> None:
-        self.request = request
+        self.request, self.awaits_answer = request, True
         self.socket.sendall(data)
 
     def receive(self) -> int:
-        """Read what is there; return the status when the answer is whole, else 0."""
-        self._buffer += self.socket.recv(65536)
+        """Read what is there; return the status when the answer is whole, else 0. Raises ConnectionError."""
+        more = self.socket.recv(65536)
+        if not more:
+            raise ConnectionError("the server closed a connection")
+        self._buffer += more
         buffer = self._buffer
         end = buffer.find(b"\r\n\r\n")
         if end < 0:
-            if not buffer:
-                raise ConnectionError("the server closed a connection")
             return 0
         at = buffer.find(b"Content-Length: ", 0, end)
         if at < 0:
@@ -95,7 +103,13 @@ class _Line:
         if len(buffer) < end + 4 + length:
             return 0
         self._buffer = b""
+        self.answered, self.awaits_answer = self.answered + 1, False
         return int(buffer[9:12])
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the request it carries has no second chance: it was the connection's first, or is half answered."""
+        return self.awaits_answer and (self.answered == 0 or bool(self._buffer))
 
 
 class _Run:
@@ -113,7 +127,36 @@ class _Run:
         self.due: list[float] = []
         self.answered: dict[int, float] = {}
         self.statuses: Counter[int] = Counter()
+        self.resent = 0
         self.idle = deque(self.lines)  # in turn, since a server closes a connection that says nothing for long
+
+    def _send(self, line: _Line, request: int) -> None:
+        try:
+            line.send(request, self.requests[request])
+        except ConnectionError as error:
+            self._reconnect(line, error)
+
+    def _receive(self, line: _Line) -> int:
+        try:
+            return line.receive()
+        except ConnectionError as error:
+            self._reconnect(line, error)
+            return 0
+
+    def _reconnect(self, line: _Line, error: ConnectionError) -> None:
+        """Open a connection anew, which a server may close between two requests (RFC 9112, 9.3.1); ask once more."""
+        if line.is_lost:
+            raise error
+        file = line.socket.fileno()
+        self.poll.unregister(file)
+        del self.by_file[file]
+        line.socket.close()
+        line.connect()
+        self.by_file[line.socket.fileno()] = line
+        self.poll.register(line.socket.fileno(), select.EPOLLIN)
+        if line.awaits_answer:
+            self.resent += 1
+            line.send(line.request, self.requests[line.request])
 
     def closed(self) -> None:
         """Every connection sends the next request as soon as it has its answer."""
@@ -122,21 +165,21 @@ class _Run:
         until = self.began + options.seconds if options.seconds else float("inf")
         following = 0
         for line in self.lines:
-            line.send(following, requests[following])
+            self._send(line, following)
             self.due.append(self.began)
             following += 1
         busy = len(self.lines)
         while busy:
             for file, _ in self.poll.poll(10):
                 line = self.by_file[file]
-                status = line.receive()
+                status = self._receive(line)
                 if not status:
                     continue
                 now = time.monotonic()
                 self.answered[line.request] = now
                 self.statuses[status] += 1
                 if following < len(requests) and now < until:
-                    line.send(following, requests[following])
+                    self._send(line, following)
                     self.due.append(now)
                     following += 1
                 else:
@@ -156,14 +199,14 @@ class _Run:
                 due = self.began + following / options.rate
                 if due > now:
                     break
-                self.idle.popleft().send(following, self.requests[following])
+                self._send(self.idle.popleft(), following)
                 self.due.append(due)
                 following += 1
             if not wants_more and len(self.idle) == len(self.lines) and not go_on:
                 break
             for file, _ in self.poll.poll(0.001):
                 line = self.by_file[file]
-                status = line.receive()
+                status = self._receive(line)
                 if status:
                     self.answered[line.request] = time.monotonic()
                     self.statuses[status] += 1
@@ -258,6 +301,7 @@ def main() -> None:
             {
                 "sent": len(run.due),
                 "statuses": run.statuses,
+                "resent": run.resent,
                 "began": run.began,
                 "seconds": took,
                 "per_s": run.statuses[202] / took,
