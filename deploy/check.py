@@ -42,16 +42,13 @@ def units(program: str) -> str:
         root = Path(folder)
         installed = root / "etc/systemd/system"
         installed.mkdir(parents=True)
-        started = root / "opt/outrigger/bin/outrigger"
-        started.parent.mkdir(parents=True)
-        started.write_text("#!/bin/sh\n", encoding="utf-8")
-        started.chmod(0o755)
         for place in ("lib/systemd/system", "usr/lib/systemd/system"):
             if Path("/", place).is_dir():
                 shutil.copytree(Path("/", place), root / place, symlinks=True, ignore_dangling_symlinks=True)
         names = []
         for unit in sorted(SYSTEMD.glob("*.service")):
             shutil.copy(unit, installed)
+            _put_programs(unit, root)
             names.append(unit.name.replace("@.", "@8081."))
         for prefix in ("outrigger.service.d", "outrigger-.service.d"):
             (installed / prefix).mkdir()
@@ -62,6 +59,18 @@ def units(program: str) -> str:
             if told:
                 raise Fault(told)
     return f"{len(names)} units"
+
+
+def _put_programs(unit: Path, root: Path) -> None:
+    """Put what a unit starts where it looks for it: the product as an empty program, the system's as they are here."""
+    for started in re.findall(r"^Exec\w+=(/\S+)", unit.read_text(encoding="utf-8"), flags=re.MULTILINE):
+        place = root / started.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if started.startswith("/opt/outrigger/"):
+            place.write_text("#!/bin/sh\n", encoding="utf-8")
+            place.chmod(0o755)
+        elif Path(started).exists():  # one that is not is for systemd to find
+            shutil.copy(started, place)
 
 
 def exposure(program: str) -> str:
