@@ -24,6 +24,7 @@ from core.store.reading.pages import encode_cursor
 from core.store.tables import timers
 from tests.bench.figures import Figures
 from tests.bench.processes import Cpu, memory_by_child
+from tests.growth.disk import Written
 from tests.growth.installation import ACTING, Size, configuration, write_plugins
 from tests.growth.rows import ACTOR, HOT, RARE_PLUGIN, RARE_TYPE, RARE_UNIT, Amount
 from tests.growth.work import questions, work_of
@@ -82,11 +83,14 @@ class Place:
     def acknowledge(self, lengths: Lengths) -> None:
         """Acknowledge webhooks with dispatch at work beside it; then the same messages once more, as duplicates."""
         options = self._options(connections=16, seconds=lengths.burst_s)
-        cpu = Cpu(self.server)
+        cpu, written = Cpu(self.server), Written(self.server, self.outside)
         with self._effects_of() as expected:
             answer = blast(options)
             expected.append(_only(answer, "202"))
             self.figures.add("ack_cpu_us", cpu.used()["web"] / answer["sent"] * 1e6)
+        kilobytes, pages = written.since()
+        self.figures.add("written_kb", kilobytes / answer["sent"])
+        self.figures.add("written_pages", pages / answer["sent"])
         self.figures.add("ack_per_s", answer["statuses"]["202"] / answer["seconds"])
         self.figures.add("ack_p99_ms", answer["ack_p99_ms"])
         again = blast(Options(**{**_asdict(options), "count": answer["sent"], "seconds": 0.0}))

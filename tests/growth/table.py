@@ -17,6 +17,8 @@ TIMES = {
     "ack_p99_ms": "webhooks acknowledged as fast as they go, p99",
     "ack_cpu_us": "web process, processor time per webhook",
     "dispatch_cpu_us": "worker, processor time per event",
+    "written_kb": "written to the disk for an event and its effects",
+    "written_pages": "whole pages in PostgreSQL's log among them",
     "paced_ack_p50_ms": "50/s: POST to acknowledged, p50",
     "paced_ack_p99_ms": "50/s: the same, p99",
     "paced_p50_ms": "50/s: POST to effects committed, p50",
@@ -30,7 +32,7 @@ TIMES = {
     "due_paced_p50_ms": "50/s while the backlog is due: effects, p50",
     "due_paced_p99_ms": "50/s while the backlog is due: effects, p99",
 }
-_UNITS = {"_us": "µs", "_ms": "ms", "_per_s": "/s", "_s": "s"}
+_UNITS = {"_us": "µs", "_ms": "ms", "_per_s": "/s", "_s": "s", "_kb": "KB"}
 
 
 def ratios(empty: Figures, grown: Figures) -> dict[str, float]:
