@@ -40,9 +40,8 @@ def ratios(empty: Figures, grown: Figures) -> dict[str, float]:
     found = {}
     for name in grown.values:
         before, after = empty.get(name), grown.get(name)
-        if name.startswith(("pss_mb", "start_s", "idle", "removed")) or not math.isfinite(
-            before / after if after else math.nan
-        ):
+        is_told_only = name.startswith(("pss_mb", "start_s", "idle", "removed"))
+        if is_told_only or not (before and after and math.isfinite(before / after)):
             continue
         found[name] = before / after if name in RATES else after / before
     return found
