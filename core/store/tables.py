@@ -129,6 +129,7 @@ deliveries = sa.Table(
     sa.Index("ix_deliveries_unit", "unit", "id"),
     _partial("ix_deliveries_replayed", "kind", "record_id", "source", "id", where=sa.text("generation > 0")),
     _partial("ix_deliveries_overdue", "wait_until", where=status_in(DeliveryStatus.WAITING)),
+    _partial("ix_deliveries_waiting_for", "waiting_for", where=sa.text("waiting_for IS NOT NULL")),
     _partial("ix_deliveries_quarantined", "unit", "plugin", "id", where=status_in(DeliveryStatus.QUARANTINED)),
     sqlite_autoincrement=True,
 )

@@ -9,27 +9,28 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from core.model.outcomes import OPEN_DELIVERY, DeliveryStatus
+from core.model.outcomes import DeliveryStatus
 from core.store.array_literals import array_literal
 from core.store.bulk import update_rows
-from core.store.columns import status_in
 from core.store.tables import deliveries
 from core.store.together import Question, ask_together
 
 _WAITING = f"t.status = '{DeliveryStatus.WAITING}'"
-_OPEN = f"t.{status_in(*OPEN_DELIVERY)}"
-# One look into the index for each; without the words of `_OPEN` SQLite, and without OFFSET 0 PostgreSQL, would rather
-# go through all that wait.
-_COLUMNS = ("kind", "record_id", "source", "plugin", "unit", "event_seq")
-_SAME = " AND ".join(f"t.{name} = v.{name}" for name in _COLUMNS[:-1])
-_WANTED = f"{_SAME} AND t.waiting_for = v.event_seq AND {_WAITING} AND {_OPEN}"
+_RECORD = ("kind", "record_id", "source", "plugin", "unit")
+_COLUMNS = (*_RECORD, "event_seq")
+# One look into the index of what waits for an event. By record it would go through all that stand open of it, so where
+# the planner may choose, `+` (SQLite) and OFFSET 0 (PostgreSQL) keep it from that.
+_FOR = f"t.waiting_for = v.event_seq AND {_WAITING}"
 _FIND = {
-    "sqlite": "SELECT t.id FROM (SELECT {} FROM json_each(?)) AS v CROSS JOIN deliveries AS t ON {}".format(
-        ", ".join(f"json_extract(value, '$[{number}]') AS {name}" for number, name in enumerate(_COLUMNS)), _WANTED
+    "sqlite": "SELECT t.id FROM (SELECT {} FROM json_each(?)) AS v CROSS JOIN deliveries AS t ON {} AND {}".format(
+        ", ".join(f"json_extract(value, '$[{number}]') AS {name}" for number, name in enumerate(_COLUMNS)),
+        _FOR,
+        " AND ".join(f"+t.{name} = v.{name}" for name in _RECORD),
     ),
     "postgresql": (
         f"SELECT w.id FROM unnest({', '.join(['%s::text[]'] * 5)}, %s::bigint[]) AS v({', '.join(_COLUMNS)})"
-        f" CROSS JOIN LATERAL (SELECT t.id FROM deliveries AS t WHERE {_WANTED} OFFSET 0) AS w"
+        f" CROSS JOIN LATERAL (SELECT t.id, {', '.join(f't.{name}' for name in _RECORD)} FROM deliveries AS t"
+        f" WHERE {_FOR} OFFSET 0) AS w WHERE {' AND '.join(f'w.{name} = v.{name}' for name in _RECORD)}"
     ),
 }
 

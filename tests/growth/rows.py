@@ -119,15 +119,16 @@ class RowMaker:
         )
         return f"""
             INSERT INTO deliveries (id, event_seq, event_id, plugin, unit, generation, outward, source, kind, record_id,
-                lane, status, reason, attempts, due_at, waiting_for, out_of_order, config_version, created_at,
-                finished_at)
+                lane, status, reason, attempts, due_at, waiting_for, wait_until, out_of_order, config_version,
+                created_at, finished_at)
             SELECT n, n, {self._id("evt_", "e")},
                 CASE WHEN n <= {RARE} THEN '{RARE_PLUGIN}' WHEN status = 'quarantined' THEN '{QUARANTINED}'
                      ELSE '{ACTOR}' END,
                 unit, 0, true, 'crm', kind, record, r % 256, status,
                 CASE WHEN status <> 'completed' THEN 'the ERP did not answer' END, 1,
                 CASE WHEN status = 'completed' THEN at ELSE {self.now + 30 * DAY_US} + n END,
-                CASE WHEN status = 'waiting' THEN n - {self.amount.records} END, false, 1, at,
+                CASE WHEN status = 'waiting' THEN n - {self.amount.records} END,
+                CASE WHEN status = 'waiting' THEN {self.now + 60 * DAY_US} + n END, false, 1, at,
                 CASE WHEN status IN ('completed', 'discarded') THEN at END
             FROM (SELECT b.*, CASE WHEN {self._is_backlog} THEN {status} WHEN n % 200 = 11 THEN 'discarded'
                   ELSE 'completed' END AS status FROM {self._base}) AS d"""

@@ -25,10 +25,14 @@ from core.store.reading.journey import show_record
 from core.store.reading.outbox import MessageFilter, list_messages, list_timers
 from core.store.reading.records import list_leads
 from core.store.together import ask_together
+from core.store.waiting import release
 from tests.growth.rows import ACTOR, HOT, RARE_PLUGIN, RARE_TYPE, RARE_UNIT
 
 STEPS = 10
 """SQLite is asked to tell after so many steps."""
+
+_OF_MANY = {"source": "crm", "kind": "complaint", "record_id": HOT, "plugin": ACTOR, "unit": "u0", "event_seq": 1}
+"""A delivery of the record with very many, for which none waits."""
 
 Question = Callable[[Connection], Any]
 
@@ -44,6 +48,7 @@ def questions(event: str, last: int) -> Mapping[str, Question]:
         ),
         "claim events": lambda c: claim_events(c, EVERYTHING, 64),
         "claim deliveries, none due": lambda c: claim_deliveries(c, EVERYTHING, now, 64),
+        "what waited for a delivery": lambda c: release(c, [_OF_MANY], now),
         "timers, none due": lambda c: is_any_due(c, now),
         "follow-ups, none": lambda c: has_follow_ups(c, now),
         "upkeep: waited too long": lambda c: is_any_overdue(c, now),

@@ -17,10 +17,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from core.model.inbound import inbound_event
+from core.model.outcomes import DeliveryStatus
 from core.pipeline.inbox import store
+from core.store.bulk import insert_rows
 from core.store.database import Database
 from core.store.migrate import CORE_VERSIONS, MIGRATION_LOCK, migrate, pending
-from core.store.tables import metadata
+from core.store.tables import deliveries, metadata
+from tests.pipeline.delivery_rows import delivery_rows
 
 
 @dataclass(frozen=True)
@@ -193,6 +196,8 @@ def test_indexes_on_tables_with_rows_are_built_while_others_write(empty: Databas
             connection.exec_driver_sql(statement)
         store(connection, [inbound_event(source="crm", type="lead.created", data={"id": "L"}, dedupe_key="1",
                                          occurred_at=datetime(2026, 1, 1, tzinfo=UTC))], datetime.now(UTC))  # fmt: skip
+        one = (("crm", "lead", "L"), "alpha", "default", 1, DeliveryStatus.WAITING)
+        insert_rows(connection, deliveries, delivery_rows([one]))
     said: list[str] = []
 
     @sa.event.listens_for(empty.engine, "before_cursor_execute")
@@ -200,7 +205,7 @@ def test_indexes_on_tables_with_rows_are_built_while_others_write(empty: Databas
         if "INDEX" in statement:
             said.append(statement)
 
-    assert migrate(empty, []) == ["core:0004"]
+    assert migrate(empty, []) == ["core:0004", "core:0005"]
     assert len(said) > 9 and all("CONCURRENTLY" in statement for statement in said if "pg_index" not in statement)
     with empty.engine.connect() as connection:
         assert {"ix_events_type", "ix_timers_standing", "ix_events_unit"} <= set(_indexes(connection))

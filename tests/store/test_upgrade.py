@@ -56,7 +56,7 @@ def _upgrade_and_read(database: Database) -> None:
             {"at": int(datetime(2026, 11, 1, tzinfo=UTC).timestamp() * 1e6), "document": DOCUMENT,
              "resolved": json.dumps(old)},
         )  # fmt: skip
-    assert migrations.migrate(database, []) == ["core:0002", "core:0003", "core:0004"]
+    assert migrations.migrate(database, []) == ["core:0002", "core:0003", "core:0004", "core:0005"]
     configuration = Configurations(database).read()
     assert configuration.calendar_of("packaging").slug == "cn"
     assert configuration.directory.entries == {} and configuration.channels == {}

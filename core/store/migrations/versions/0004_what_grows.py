@@ -5,12 +5,11 @@ On PostgreSQL with rows in the tables this runs outside a transaction, and old w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import sqlalchemy as sa
 from alembic import op
 
 from core.store.columns import BigId, InstantColumn, JsonColumn
+from core.store.index_builds import Index, build_indexes, is_apart
 
 revision = "0004"
 down_revision = "0003"
@@ -23,7 +22,7 @@ BUILDS_INDEXES_ON = "events"
 WAITING, QUARANTINED = "status = 'waiting'", "status = 'quarantined'"
 REPLAYED, CAUSED, LEADS = "generation > 0", "caused_by IS NOT NULL", "kind = 'lead'"
 OPEN = "status IN ('available', 'quarantined', 'retryable', 'scheduled', 'waiting')"
-INDEXES: tuple[tuple[str, str, list[str], str | None], ...] = (
+INDEXES: tuple[Index, ...] = (
     ("ix_events_type", "events", ["type", "seq"], None),
     ("ix_events_unit", "events", ["unit", "seq"], None),
     ("ix_events_caused_by", "events", ["caused_by"], CAUSED),
@@ -50,7 +49,6 @@ REPLACED: tuple[tuple[str, str, list[str], str], ...] = (
 def upgrade() -> None:
     """Build what is missing; a build that was broken off before is begun again."""
     bind = op.get_bind()
-    apart = bind.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
     if not sa.inspect(bind).has_table("retention_runs"):
         op.create_table(
             "retention_runs",
@@ -77,26 +75,9 @@ def upgrade() -> None:
             sa.PrimaryKeyConstraint("source", "kind", "record_id", "seq", name="pk_record_baselines"),
             comment="records folded up to an event, so that folding begins there and what lies before can be pruned",
         )
-    for name in _broken_off(bind) if apart else ():
-        op.drop_index(name, postgresql_concurrently=True)
-    for name, table, columns, condition in INDEXES:
-        where = sa.text(condition) if condition else None
-        op.create_index(
-            name, table, columns, unique=False, if_not_exists=True,
-            sqlite_where=where, postgresql_where=where, postgresql_concurrently=apart,
-        )  # fmt: skip
+    build_indexes(INDEXES)
     for name, table, *_ in REPLACED:
-        op.drop_index(name, table, if_exists=True, postgresql_concurrently=apart)
-
-
-def _broken_off(bind: sa.Connection) -> Iterator[str]:
-    """Name the indexes that a concurrent build left behind without finishing them."""
-    found = bind.exec_driver_sql(
-        "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
-        " WHERE NOT i.indisvalid AND c.relnamespace = current_schema()::regnamespace"
-    )
-    names = {name for name, *_ in INDEXES}
-    return iter([row[0] for row in found.fetchall() if row[0] in names])
+        op.drop_index(name, table, if_exists=True, postgresql_concurrently=is_apart())
 
 
 def downgrade() -> None:
