@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def _one_database(kind: str, folder: Path, amount: Amount, repeat: int) -> Mapping[str, Figures]:
-    lengths = Lengths(burst_s=1.5, events=1500, latency_s=5.0)
+    lengths = Lengths(burst_s=3.0, events=1500, latency_s=5.0)
     with contextlib.ExitStack() as stack:
         places = []
         for name, size, many in (("empty", SMALL, SEED), ("grown", LARGE, amount)):
