@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
@@ -37,8 +38,16 @@ def _first_schema(database: Database) -> None:
             context.run_migrations()
 
 
-def _upgrade_and_read(database: Database) -> None:
+@pytest.fixture
+def first_release(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
     _first_schema(database)
+    yield database
+    database.close()
+
+
+def test_versions_of_the_first_schema_are_read_after_the_upgrade(first_release: Database) -> None:
+    database = first_release
     resolved = resolve(DOCUMENT, Surroundings({}, lambda source: ()))
     old = {key: value for key, value in resolved.items() if key not in ADDED}
     old["switches"] = {
@@ -69,19 +78,3 @@ def _upgrade_and_read(database: Database) -> None:
     assert {key: stored[key] for key in ADDED if key != "changes"} == {
         key: resolved[key] for key in ADDED if key != "changes"
     }
-
-
-def test_versions_of_the_first_schema_are_read_after_the_upgrade_on_sqlite(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path}/old.sqlite3")
-    try:
-        _upgrade_and_read(database)
-    finally:
-        database.close()
-
-
-def test_versions_of_the_first_schema_are_read_after_the_upgrade_on_postgresql(postgres_url: str) -> None:
-    database = Database(postgres_url)
-    try:
-        _upgrade_and_read(database)
-    finally:
-        database.close()
