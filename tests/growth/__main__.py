@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from tests.bench.machine import describe
@@ -22,6 +23,10 @@ from tests.load.databases import KINDS, postgres_answers
 
 SEED = Amount(events=40_000, timers=4000, backlog=2000, units=SMALL.units)
 """What the empty database holds, so that the pages of lists are as full as those of the grown one."""
+
+PLACES = ("empty", "level", "grown")
+"""The installations in the order they are asked; "level" has the units and plugins of the grown one and the rows of the
+empty one, and tells what the rows cost apart from what the units cost."""
 
 
 def main() -> int:
@@ -45,10 +50,12 @@ def main() -> int:
         print(describe(Path(folder)), flush=True)
         for kind in kinds:
             figures = _one_database(kind, Path(folder), amount, chosen.repeat)
-            print_table(kind, *figures.values())
+            empty, level, grown = (figures[name] for name in PLACES)
+            print_table(kind, empty, level, grown)
             sys.stdout.flush()
-            found = ratios(*figures.values())
-            answer[f"ratios_{kind}"] = {name: round(ratio, 2) for name, ratio in found.items()}
+            found = ratios(empty, grown)
+            answer[f"ratios_{kind}"] = _rounded(found)
+            answer[f"ratios_of_same_units_{kind}"] = _rounded(ratios(level, grown))
             answer[f"misses_{kind}"] = list(misses(found))
             answer[f"pss_mb_{kind}"] = {
                 place: {name[7:]: round(each.get(name), 1) for name in each.values if name.startswith("pss_mb")}
@@ -62,7 +69,8 @@ def _one_database(kind: str, folder: Path, amount: Amount, repeat: int) -> Mappi
     lengths = Lengths(burst_s=3.0, events=1500, latency_s=5.0)
     with contextlib.ExitStack() as stack:
         places = []
-        for name, size, many in (("empty", SMALL, SEED), ("grown", LARGE, amount)):
+        level = replace(SEED, units=LARGE.units)
+        for name, size, many in zip(PLACES, (SMALL, LARGE, LARGE), (SEED, level, amount), strict=True):
             (folder / kind / name).mkdir(parents=True)
             url = stack.enter_context(own_database(kind, folder / kind / name))
             place = Place(name, url, folder / kind / name, size, many)
@@ -70,6 +78,7 @@ def _one_database(kind: str, folder: Path, amount: Amount, repeat: int) -> Mappi
             took = fill(url, many)
             _say(f"{kind}, {name}: {many.events} events in {took:.0f} s, {size_mb(url):.0f} MB")
             places.append(place)
+        empty, _, grown = places
         for place in places:
             place.ask_for_work()
             place.start()
@@ -85,8 +94,12 @@ def _one_database(kind: str, folder: Path, amount: Amount, repeat: int) -> Mappi
                 place.latency(lengths)
         for place in places:
             place.memory()
-        _while_due(kind, *places, lengths)
+        _while_due(kind, empty, grown, lengths)
         return {place.name: place.figures for place in places}
+
+
+def _rounded(found: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(ratio, 2) for name, ratio in found.items()}
 
 
 def _while_due(kind: str, empty: Place, grown: Place, lengths: Lengths) -> None:

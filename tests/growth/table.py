@@ -52,15 +52,19 @@ def misses(found: Mapping[str, float]) -> Sequence[str]:
     return [name for name, ratio in found.items() if ratio > LIMIT]
 
 
-def print_table(kind: str, empty: Figures, grown: Figures) -> None:
-    """Print every figure of one database beside its ratio."""
-    found = ratios(empty, grown)
-    print(f"\n{kind:<52}{'empty':>12}{'grown':>12}{'ratio':>9}")
+def print_table(kind: str, empty: Figures, level: Figures, grown: Figures) -> None:
+    """Print every figure of one database beside its ratio, and that to as few rows of as many units."""
+    found, of_same_units = ratios(empty, grown), ratios(level, grown)
+    print(f"\n{kind:<52}{'empty':>12}{'grown':>12}{'ratio':>9}{'same units':>12}")
     for name in sorted(grown.values, key=_order):
         text = {**RATES, **TIMES}.get(name, name.replace("api ", "API: ").replace("_", " "))
-        ratio = f"{found[name]:>9.2f}" if name in found else " " * 9
+        columns = f"{_ratio(found.get(name)):>9}{_ratio(of_same_units.get(name)):>12}"
         mark = "  missed" if found.get(name, 0.0) > LIMIT else ""
-        print(f"{text:<52}{empty.get(name):>12.2f}{grown.get(name):>12.2f}{ratio} {_unit(name)}{mark}")
+        print(f"{text:<52}{empty.get(name):>12.2f}{grown.get(name):>12.2f}{columns} {_unit(name)}{mark}")
+
+
+def _ratio(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.2f}"
 
 
 def _order(name: str) -> tuple[int, int]:
