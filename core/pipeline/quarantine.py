@@ -20,11 +20,13 @@ from core.store.tables import deliveries, quarantines
 FORGET_AFTER = timedelta(hours=1)
 """A crash this long after the one before starts the count anew."""
 
-
 RELEASED = 2000
 """How many deliveries one write lets go."""
 
+# Said of the row that is changed as well as where it is looked for: on PostgreSQL a change that waited for another
+# asks the row's own condition once more, and finds a delivery that was finished meanwhile.
 _QUARANTINED = status_in(DeliveryStatus.QUARANTINED)
+_WAITING = status_in(DeliveryStatus.WAITING)
 
 # Neither database skips in an index by itself from one value to the next, so each step asks for the next one.
 _NEXT = f"FROM deliveries AS d WHERE d.status = '{DeliveryStatus.QUARANTINED}'"
@@ -89,7 +91,7 @@ def _fail_delivery(connection: Connection, call: Call, how: str, now: datetime) 
     attempts = row.attempts + 1
     connection.execute(
         sa.update(deliveries)
-        .where(deliveries.c.id == row.id)
+        .where(deliveries.c.id == row.id, deliveries.c.status == row.status)  # another worker may have finished it
         .values(
             status=DeliveryStatus.RETRYABLE.value,
             attempts=attempts,
@@ -154,7 +156,7 @@ def release_lifted(
         )
         result = connection.execute(
             sa.update(deliveries)
-            .where(deliveries.c.id.in_(oldest))
+            .where(_QUARANTINED, deliveries.c.id.in_(oldest))
             .values(status=DeliveryStatus.AVAILABLE.value, due_at=now, reason=None)
         )
         released += int(result.rowcount)
@@ -170,11 +172,11 @@ def release_overdue(connection: Connection, now: datetime) -> int:
     """Let go the deliveries that waited longer than the configured maximum, marked out of order. Returns how many."""
     result = connection.execute(
         sa.update(deliveries)
-        .where(deliveries.c.id.in_(_overdue(now).order_by(deliveries.c.wait_until).limit(RELEASED)))
+        .where(_WAITING, deliveries.c.id.in_(_overdue(now).order_by(deliveries.c.wait_until).limit(RELEASED)))
         .values(status=DeliveryStatus.AVAILABLE.value, out_of_order=True, due_at=now, waiting_for=None)
     )
     return int(result.rowcount)
 
 
 def _overdue(now: datetime) -> sa.Select[Any]:
-    return sa.select(deliveries.c.id).where(status_in(DeliveryStatus.WAITING), deliveries.c.wait_until <= now)
+    return sa.select(deliveries.c.id).where(_WAITING, deliveries.c.wait_until <= now)
