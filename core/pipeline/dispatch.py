@@ -31,7 +31,7 @@ from core.pipeline.slot import CallSlot
 from core.pipeline.work import EventWork, RecordKey, record_key
 from core.store.database import Database
 from core.store.faults import is_storage_fault
-from core.store.idle_limit import allow_silence
+from core.store.idle_limit import WORD_AFTER_S, Silence, allow_silence
 from core.store.row_writes import StaleRow
 from core.store.tables import config_versions, quarantines
 from core.store.together import Question, ask_together
@@ -240,7 +240,7 @@ class Dispatcher:
             self._version, self._batch_size = configuration.number, configuration.dispatch.batch_size
         limit_s = configuration.dispatch.hook_time_limit_s
         if not self._database.is_sqlite and limit_s > SLOW_HOOK_S:
-            allow_silence(reading, int(limit_s + BATCH_S) + 10)
+            allow_silence(reading, int(limit_s + WORD_AFTER_S) + 10)
         quarantined = reading.execute(_QUARANTINED).fetchall() if look.has_quarantine else []
         return Surroundings(
             configuration=configuration,
@@ -265,10 +265,12 @@ class Dispatcher:
         overlay: dict[Any, Any] = {}
         works: list[EventWork] = []
         began = self._seconds()
+        silence = Silence(around.connection, self._seconds)
         for row in rows:
             work = plan_event(row, records[record_key(row)], around, run=run)
             for delivery in work.deliveries:
                 if delivery.planned_as is None:
+                    silence.end()
                     self._step("plugin_running")
                     running.run(delivery, work.event, around, self._slot, overlay, seq=row.seq)
             works.append(work)
@@ -286,8 +288,10 @@ class Dispatcher:
         stored = running.load_stored(around, rows)
         overlay: dict[Any, Any] = {}
         began = self._seconds()
+        silence = Silence(around.connection, self._seconds)
         for number, item in enumerate(stored, 1):
             if item.delivery.planned_as is None:
+                silence.end()
                 self._step("plugin_running")
                 running.run(item.delivery, item.event, around, self._slot, overlay, seq=item.row.event_seq)
             if self._seconds() - began > BATCH_S:

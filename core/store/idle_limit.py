@@ -8,6 +8,7 @@ over it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -18,6 +19,9 @@ SESSION_NAME = "outrigger"
 
 IDLE_LIMIT_S = 20
 """Seconds that a transaction may wait for its process, unless it has asked for more."""
+
+WORD_AFTER_S = 2
+"""Seconds of silence before a process that works says a word; its limit covers these and one call of a plugin."""
 
 SLACK_S = 2
 """Seconds past its limit after which a session is ended by its neighbours: PostgreSQL, where it counts, comes first."""
@@ -56,6 +60,25 @@ def allow_silence(connection: Connection, seconds: int) -> None:
         f"SELECT set_config('idle_in_transaction_session_timeout', '{seconds:d}s', true), "
         f"set_config('application_name', '{SESSION_NAME} {seconds:d} s', true)"
     )
+
+
+class Silence:
+    """Keeps a transaction in its limit while plugin after plugin runs in it, each for as long as it may.
+
+    The limit is for a process that was stopped; one that works says a word now and then.
+    """
+
+    def __init__(self, connection: Connection, seconds: Callable[[], float]) -> None:
+        """Begin at the last statement of `connection`; `seconds` is a clock that only goes forward."""
+        self._connection, self._seconds = connection, seconds
+        self._since = seconds()
+
+    def end(self) -> None:
+        """Ask the database something, if it has heard nothing for WORD_AFTER_S; on SQLite nobody counts."""
+        now = self._seconds()
+        if now - self._since > WORD_AFTER_S and self._connection.dialect.name == "postgresql":
+            self._connection.exec_driver_sql("SELECT 1")
+            self._since = now
 
 
 def end_silent(connection: Connection, *, slack_s: float = SLACK_S) -> list[Ended]:

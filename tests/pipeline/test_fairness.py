@@ -13,6 +13,7 @@ from core.pipeline.dispatch import BATCH_S, COMING_S, FEW_STORED, GIVE_WAY_S, NO
 from core.pipeline.driver_locks import EVERYTHING
 from core.store import tables
 from core.store.database import Database
+from core.store.idle_limit import WORD_AFTER_S
 from tests.pipeline.kit import Kit, plugin
 
 
@@ -120,6 +121,37 @@ def test_stored_deliveries_take_short_batches_while_events_come_and_longer_ones_
     assert kit.dispatcher.drain().deliveries == quiet[1]
     kit.drain()
     assert {row.status for row in kit.rows(tables.deliveries)} == {"completed"}
+
+
+def test_the_database_hears_of_a_worker_between_two_slow_plugins(database: Database) -> None:
+    spent, said = 0.0, list[str]()
+
+    def slow(event: Any, ctx: Any) -> list[Any]:
+        nonlocal spent
+        spent += WORD_AFTER_S * 2
+        said.append("hook")
+        if fails:
+            raise RuntimeError("later")
+        return []
+
+    fails = True
+    kit = Kit(database, {name: plugin(name, on_lead_created=slow) for name in ("one", "two", "three")})
+    kit.dispatcher = Dispatcher(database, kit.clock, kit.plugins, kit, seconds=lambda: spent)
+
+    @sa.event.listens_for(database.engine, "before_cursor_execute")
+    def hear(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        if statement == "SELECT 1":
+            said.append("word")
+
+    kit.accept(kit.event("lead.created", "L1"))
+    kit.dispatcher.drain()
+    between = ["word", "hook"] if database.dialect == "postgresql" else ["hook"]
+    assert said == ["hook", *between, *between]
+    fails = False
+    kit.later(minutes=1)
+    said.clear()
+    done = kit.dispatcher.drain().deliveries
+    assert said == ["hook", *between * (done - 1)]
 
 
 def test_two_workers_on_postgresql_share_a_backlog(postgres_url: str) -> None:
