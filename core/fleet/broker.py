@@ -30,7 +30,7 @@ _REDIS = {
 
 
 class BrokerAway(OutriggerError):
-    """The broker cannot be reached; work goes on by the scan of the tables, a second later than by messages."""
+    """The broker cannot be reached; work goes on by the scan of the tables, a few seconds later than by messages."""
 
     code = "broker.away"
 

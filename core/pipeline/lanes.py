@@ -5,8 +5,9 @@ many lanes costs little more than one of a single lane, and leaves the marks sta
 more work need no more messages. When nothing is left all marks are taken away, and then the lanes are looked at once
 more: whatever was committed before a mark that stood there is seen now, and whatever came later sets a new one. The
 messages of the others find no mark and end at once. Marks are only wake-ups: one that is lost costs a second, since
-`left_behind` looks into the tables themselves. Each of these functions is one statement, for a connection on which it
-is a transaction of its own: a process that is stopped in between must not hold the others up.
+`left_behind` looks into the tables themselves; a message lost behind a mark that stands costs FORGOTTEN as well.
+Each of these functions is one statement, for a connection on which it is a transaction of its own: a process that is
+stopped in between must not hold the others up.
 """
 
 from __future__ import annotations

@@ -123,6 +123,14 @@ def test_every_variable_that_is_named_exists_in_the_product() -> None:
     assert len(list(_variables())) > 20
 
 
+@pytest.mark.parametrize("file", [*UNITS, DEPLOY / "systemd" / "write-back.conf"], ids=lambda file: file.name)
+def test_no_unit_or_drop_in_sets_a_variable_that_the_environment_file_takes_back(file: Path) -> None:
+    kept = re.findall(r"(?m)^([A-Z_]+)=", (DEPLOY / "systemd" / "outrigger.env").read_text(encoding="utf-8"))
+    assert "OUTRIGGER_CONFIG" in kept
+    own = re.findall(r"([A-Z_]+)=", section(file, "Service").get("Environment", ""))
+    assert not set(own) & set(kept)
+
+
 def test_every_secret_of_the_shipped_configuration_is_handed_over_by_both_ways() -> None:
     wanted = set(re.findall(r"env:(\w+)", (PROJECT / "plugins.toml").read_text(encoding="utf-8"))) - {"NAME"}
     drop_in = (DEPLOY / "systemd" / "secrets.conf").read_text(encoding="utf-8")

@@ -43,6 +43,21 @@ def test_the_figures_are_those_of_the_last_full_run() -> None:
     assert list(sizing()["EVENTS_PER_S"].values()) == rates, "deploy/README.md names older figures than tests/README.md"
 
 
+def test_containers_get_their_configuration_before_anything_waits_for_webs_that_are_ready() -> None:
+    first_start = re.search(r"^cp \.env\.example .*?^```$", TEXT, re.MULTILINE | re.DOTALL)
+    assert first_start is not None
+    steps = re.findall(r"^docker compose (?:run --rm )?([a-z]+(?: config apply)?)", first_start[0], re.MULTILINE)
+    assert steps == ["migrate", "cli config apply", "up", "cli"]
+
+
+def test_the_disk_of_an_event_is_that_of_the_last_footprint() -> None:
+    said = (PROJECT / "tests" / "README.md").read_text(encoding="utf-8").partition("`make footprint`: of")[2]
+    four = [
+        int(number.replace(",", "")) for number in re.findall(r"\b\d{1,3},\d{3}\b", said.partition("SQLite")[2])[:4]
+    ]
+    assert sizing()["DISK_PER_EVENT"] == {"sqlite": sum(four[:2]), "postgresql": sum(four[2:])}
+
+
 def test_the_copy_of_an_sqlite_database_is_whole(tmp_path: Path) -> None:
     sqlite = sqlite_module()
     if sqlite.__name__.partition(".")[0] != "pysqlite3":
