@@ -144,7 +144,10 @@ def _change(url: str, statement: str) -> int:
         with contextlib.closing(
             newest_sqlite3.connect(str(sa.make_url(url).database), isolation_level=None, timeout=60)
         ) as connection:
-            return int(connection.execute(statement).rowcount)
+            changed = int(connection.execute(statement).rowcount)
+            # Else the server's next commit would copy a log of all those rows, and what comes after would wait for it.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            return changed
     with psycopg.connect(plain(url), autocommit=True) as connection:
         changed = int(connection.execute(statement).rowcount)
         connection.execute("VACUUM (ANALYZE) deliveries")
