@@ -44,6 +44,7 @@ class Courier:
     upkeep: Callable[[], None] = lambda: None  # what else is done now and then, in small steps
     origin: str = ""  # by which this machine's listener knows what was rung here already
     _configuration: Configuration | None = field(default=None)
+    _released: int | None = field(default=None)  # the version whose held timers were let go
     _rung: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
@@ -116,11 +117,13 @@ class Courier:
 
     def _adopt(self, newest: Configuration) -> None:
         """Take a newer configuration version; timers whose plugin it switches on run again."""
-        if self._configuration is not None and newest.number == self._configuration.number:
+        if self._released == newest.number:
             return
-        _log.info("configuration_picked_up", version=newest.number)
+        if self._configuration is None or newest.number != self._configuration.number:
+            _log.info("configuration_picked_up", version=newest.number)
         self._configuration = newest
         with self.database.write() as connection:
             released = release_held(connection, newest)
+        self._released = newest.number  # not before it is committed: else a failure would hold these timers for good
         if released:
             _log.info("timers_released", count=released)

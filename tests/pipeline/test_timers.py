@@ -10,8 +10,12 @@ import pytest
 import sqlalchemy as sa
 
 from core.model.effects import CancelTimer, Decide, StartTimer
+from core.model.errors import StorageUnavailable
+from core.pipeline.courier import Courier
 from core.pipeline.inbox import store
+from core.pipeline.slot import CallSlot
 from core.pipeline.timers import find_due, is_any_due, release_held
+from core.pipeline.wake import Bell
 from core.store import tables
 from core.store.database import Database
 from tests.pipeline.kit import START, Kit, plugin
@@ -282,3 +286,29 @@ def test_timers_that_start_timers_for_ever_are_stopped_by_the_depth_limit(databa
     kit.drain()
     assert [row.depth for row in kit.rows(tables.events)] == [0, 1, 2, 3, 4]
     assert kit.rows(tables.events)[-1].status == "skipped"
+
+
+def test_held_timers_are_let_go_though_the_database_was_away_when_the_courier_took_the_switch(
+    sla: Sla, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit = sla.kit
+    courier = Courier(kit.database, kit.clock, kit, CallSlot(), Bell(), lambda lanes: None, lambda: False)
+    kit.send("complaint.opened", "C1")
+    kit.drain()
+    kit.switch("default", "sla", on=False)
+    kit.later(hours=2)
+    courier.pass_on()
+    kit.drain()
+    assert sla.timer().status == "held"
+    kit.switch("default", "sla", on=True)
+    with monkeypatch.context() as away, pytest.raises(StorageUnavailable):
+        away.setattr("core.pipeline.courier.release_held", _is_away)
+        courier.pass_on()
+    assert sla.timer().status == "held"
+    courier.pass_on()
+    kit.drain()
+    assert sla.fired == [("C1", 2, True)]
+
+
+def _is_away(connection: sa.Connection, configuration: Any) -> int:
+    raise StorageUnavailable("the database is away")
