@@ -41,7 +41,7 @@ def record_as_of(connection: Connection, source: str, kind: str, record_id: str,
 def records_as_of(
     connection: Connection, places: Sequence[Place], keep: list[dict[str, Any]] | None = None
 ) -> dict[Place, RecordState]:
-    """Fold each record up to its event, all of them in three queries; folding begins at the record's last baseline.
+    """Fold each record up to its event, all of them by one question; folding begins at the record's last baseline.
 
     What took KEEP_AFTER events or more to fold is put into `keep` as a row of `record_baselines`, for `keep_baselines`:
     however many events a record has, folding it again costs little.
@@ -49,62 +49,79 @@ def records_as_of(
     wanted = list(dict.fromkeys(places))
     if not wanted:
         return {}
-    [answer] = ask_together(connection, [baselines_question(connection.dialect.name, wanted)])
-    return records_since(connection, wanted, answer, keep)
+    [answer] = ask_together(connection, [fold_question(connection.dialect.name, wanted)])
+    return fold(wanted, answer, keep)
 
 
-def baselines_question(dialect: str, places: Sequence[Place]) -> Question:
-    """Return the question for the baselines of records, each of which is named once, at or before its event."""
-    ranges = [(*place[:3], 0, place[3]) for place in places]
-    return _in_ranges(
-        dialect, "t.seq, t.snapshot, t.versions, t.own", "record_baselines", "t.seq <= wanted.high", ranges, "t.seq"
-    )
+def fold_question(dialect: str, places: Sequence[Place]) -> Question:
+    """Return the question for what `fold` needs of records, each named with an event of it and no two alike.
+
+    It is one statement, and so sees one state of the database: retention, which puts a baseline in the place of events,
+    may commit between two.
+    """
+    if dialect == "sqlite":
+        parts = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(_NAMES))
+        named = f"SELECT key AS n, {parts} FROM json_each(?)"
+        return Question(_FOLD.format(places=named, number="named.n"), (json.dumps(places),))
+    named = "unnest(%s::text[], %s::text[], %s::text[], %s::bigint[]) WITH ORDINALITY AS each(s, k, r, x, n)"
+    parameters = tuple(array_literal(column) for column in zip(*places, strict=True))
+    return Question(_FOLD.format(places=f"SELECT * FROM {named}", number="named.n - 1"), parameters)
 
 
-def records_since(
-    connection: Connection,
-    wanted: Sequence[Place],
-    baselines: Sequence[tuple[Any, ...]],
-    keep: list[dict[str, Any]] | None = None,
+_NAMES = ("s", "k", "r", "x")  # what a place consists of
+_BASELINE, _FACT, _UPDATE = range(3)
+# CROSS JOIN fixes the order in SQLite: each record is looked up by an index, and no table is gone through.
+_FOLD = f"""
+WITH wanted AS MATERIALIZED (
+    SELECT {{number}} AS n, s, k, r, x AS high, (SELECT max(b.seq) FROM record_baselines AS b
+        WHERE b.source = named.s AND b.kind = named.k AND b.record_id = named.r AND b.seq <= named.x) AS base
+    FROM ({{places}}) AS named
+)
+SELECT n, {_BASELINE}, t.seq, 0, t.snapshot, t.versions, t.own, NULL FROM wanted CROSS JOIN record_baselines AS t
+WHERE t.source = s AND t.kind = k AND t.record_id = r AND t.seq = base
+UNION ALL
+SELECT n, {_FACT}, t.seq, 0, t.type, t.data, t.version, t.completeness FROM wanted CROSS JOIN events AS t
+WHERE t.source = s AND t.kind = k AND t.record_id = r AND t.seq > coalesce(base, 0) AND t.seq <= high
+AND t.status <> '{EventStatus.REJECTED}'
+UNION ALL
+SELECT n, {_UPDATE}, t.applied_after_seq, t.id, t.fields, NULL, NULL, NULL
+FROM wanted CROSS JOIN record_updates AS t WHERE t.source = s AND t.kind = k AND t.record_id = r
+AND t.applied_after_seq >= coalesce(base, 0) AND t.applied_after_seq < high
+"""
+
+
+def fold(
+    wanted: Sequence[Place], answer: Sequence[tuple[Any, ...]], keep: list[dict[str, Any]] | None = None
 ) -> dict[Place, RecordState]:
-    """Do what `records_as_of` does, from the answer to `baselines_question` about the same records."""
-    dialect = connection.dialect.name
-    bases = {wanted[number]: _state_of(found[-1]) for number, found in _by_place(dialect, baselines).items()}
-    ranges = [(*place[:3], bases[place][0] if place in bases else 0, place[3]) for place in wanted]
-    facts_question = _in_ranges(
-        dialect, "t.seq, t.type, t.data, t.version, t.completeness", "events",
-        f"t.seq > wanted.low AND t.seq <= wanted.high AND t.status <> '{EventStatus.REJECTED}'", ranges, "t.seq",
-    )  # fmt: skip
-    updates_question = _in_ranges(
-        dialect, "t.applied_after_seq, t.fields", "record_updates",
-        "t.applied_after_seq >= wanted.low AND t.applied_after_seq < wanted.high", ranges, "t.applied_after_seq, t.id",
-    )  # fmt: skip
-    answers = ask_together(connection, [facts_question, updates_question])
-    facts, updates = (_by_place(dialect, answer) for answer in answers)
-    found: dict[Place, RecordState] = {}
-    for number, place in enumerate(wanted):
-        base = bases[place][1] if place in bases else RecordState()
-        found[place] = _folded(base, place[1], facts.get(number, []), updates.get(number, []))
-        if keep is not None and len(facts.get(number, [])) >= KEEP_AFTER:
-            keep.append(baseline(place, found[place]))
-    return found
+    """Do what `records_as_of` does, from the answer to `fold_question` about the same records."""
+    found: list[tuple[list[Any], list[Any], list[Any]]] = [([], [], []) for _ in wanted]
+    for number, part, *row in sorted(answer, key=lambda row: row[:4]):
+        found[number][part].append(row)
+    states: dict[Place, RecordState] = {}
+    for place, (baselines, facts, updates) in zip(wanted, found, strict=True):
+        base = _state_of(baselines[0]) if baselines else RecordState()
+        states[place] = _folded(base, place[1], facts, updates)
+        if keep is not None and len(facts) >= KEEP_AFTER:
+            keep.append(baseline(place, states[place]))
+    return states
 
 
 def _folded(state: RecordState, kind: str, facts: Sequence[Any], updates: Sequence[Any]) -> RecordState:
     waiting = deque(updates)
-    for seq, event_type, data, version, completeness in facts:
+    for seq, _, event_type, data, version, completeness in facts:
         while waiting and waiting[0][0] < seq:
-            state = set_own(state, json.loads(waiting.popleft()[1]))
+            state = set_own(state, json.loads(waiting.popleft()[2]))
         if is_merged(event_type, kind):
             state = merge(state, json.loads(data), version, completeness=completeness).state
-    for _, fields in waiting:
-        state = set_own(state, json.loads(fields))
+    for update in waiting:
+        state = set_own(state, json.loads(update[2]))
     return state
 
 
-def _state_of(row: Sequence[Any]) -> tuple[int, RecordState]:
-    """Read a baseline: the number of its event, and the record as of that."""
-    return int(row[0]), RecordState(json.loads(row[1]), json.loads(row[2]), frozenset(json.loads(row[3])))
+def _state_of(row: Sequence[Any]) -> RecordState:
+    """Read the row of a baseline: the record as of that."""
+    _, _, snapshot, versions, own, _ = row
+    return RecordState(json.loads(snapshot), json.loads(versions), frozenset(json.loads(own)))
 
 
 def baseline(place: Place, state: RecordState) -> dict[str, Any]:
@@ -120,36 +137,3 @@ def baseline(place: Place, state: RecordState) -> dict[str, Any]:
 def keep_baselines(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write baselines; one that is there says the same, since what lies before an event never changes."""
     insert_rows(connection, record_baselines, rows, on_conflict="ON CONFLICT DO NOTHING")
-
-
-def _in_ranges(
-    dialect: str,
-    columns: str,
-    table: str,
-    within: str,
-    ranges: Sequence[tuple[str, str, str, int, int]],
-    order: str,
-) -> Question:
-    """Ask for `columns` of `table` (alias `t`) for records, each with its own `low` and `high`."""
-    select = f"SELECT wanted.n, {columns} FROM"
-    matched = f"t.source = wanted.s AND t.kind = wanted.k AND t.record_id = wanted.r AND {within}"
-    tail = f"ON {matched} ORDER BY wanted.n, {order}"
-    if dialect == "sqlite":
-        # CROSS JOIN fixes the join order: each wanted record is looked up by the index, the table is never scanned.
-        names = ("s", "k", "r", "low", "high")
-        parts = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(names))
-        statement = f"{select} (SELECT key AS n, {parts} FROM json_each(?)) AS wanted CROSS JOIN {table} AS t {tail}"
-        return Question(statement, (json.dumps(ranges),))
-    kinds = "%s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[]"
-    wanted = f"unnest({kinds}) WITH ORDINALITY AS wanted(s, k, r, low, high, n)"
-    parameters = tuple(array_literal(column) for column in zip(*ranges, strict=True))
-    return Question(f"{select} {wanted} JOIN {table} AS t {tail}", parameters)
-
-
-def _by_place(dialect: str, answer: Sequence[tuple[Any, ...]]) -> dict[int, list[tuple[Any, ...]]]:
-    """Read the answer to what `_in_ranges` asks: what was found of each record, by its place in `ranges`."""
-    first = 0 if dialect == "sqlite" else 1
-    found: dict[int, list[tuple[Any, ...]]] = {}
-    for number, *row in answer:
-        found.setdefault(int(number) - first, []).append(tuple(row))
-    return found

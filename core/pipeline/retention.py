@@ -63,9 +63,16 @@ class Pruner:
     _removed: dict[str, int] = field(default_factory=dict)
     _after: int = 0  # the last event that was looked at in this run
     _held_by: str | None = None
+    _began_on: str | None = None  # the day of the run that is not finished
 
     def run_of_the_day(self) -> Iterator[tuple[str, int]]:
-        """Do one step each time it is asked for the next; yields what was removed and how many."""
+        """Do one step each time it is asked for the next; yields what was removed and how many.
+
+        A run that was interrupted goes on where it was; on another day it looks at all events again, since what stayed
+        may go by then. What it removed and no trail tells yet, the trail tells when a run is finished.
+        """
+        if self._began_on != self._day():
+            self._began_on, self._after, self._held_by = self._day(), 0, None
         for name in ("events", "decisions", "messages", "keys", "links", "idempotency"):
             while True:
                 step = self._step(name)
@@ -145,7 +152,7 @@ class Pruner:
                 audit.append(
                     connection, actor=self.actor, action="retention.removed", subject=day, details=removed, now=now
                 )  # fmt: skip
-        self._removed, self._after, self._held_by = {}, 0, None
+        self._removed, self._began_on = {}, None
 
 
 @dataclass(slots=True)

@@ -94,8 +94,8 @@ def remove(connection: Connection, chosen: Chosen, now: datetime) -> Step:
     ]
     insert_rows(connection, event_keys, keys, on_conflict="ON CONFLICT DO NOTHING")
     connection.execute(sa.delete(deliveries).where(deliveries.c.event_seq.in_([row.seq for row in gone])))
-    connection.execute(sa.delete(events).where(events.c.seq.in_([row.seq for row in gone])))
-    return Step(len(gone))
+    removed = connection.execute(sa.delete(events).where(events.c.seq.in_([row.seq for row in gone])))
+    return Step(int(removed.rowcount))
 
 
 def _forget_before(connection: Connection, item: dict[str, Any]) -> None:
@@ -136,12 +136,16 @@ def _staying(connection: Connection, rows: Sequence[Any]) -> frozenset[int]:
 
 
 def _locked(connection: Connection, numbers: Sequence[int]) -> bool:
-    """Lock the events and their deliveries on PostgreSQL; False when somebody retries or replays one of them."""
+    """Lock the events and their deliveries on PostgreSQL.
+
+    False when somebody retries or replays one of them, or when an event is gone: another courier, or a person at the
+    command line, removed it after it was chosen here.
+    """
+    chosen = sa.select(events.c.seq).where(events.c.seq.in_(numbers))
     if connection.dialect.name == "sqlite":
-        return True
-    for column in (events.c.seq, deliveries.c.event_seq):
-        wanted = sa.select(column).where(column.in_(numbers))
-        there = len(connection.execute(wanted).fetchall())
-        if len(connection.execute(wanted.with_for_update(skip_locked=True)).fetchall()) != there:
-            return False
-    return True
+        return len(connection.execute(chosen).fetchall()) == len(numbers)
+    if len(connection.execute(chosen.with_for_update(skip_locked=True)).fetchall()) != len(numbers):
+        return False
+    theirs = sa.select(deliveries.c.event_seq).where(deliveries.c.event_seq.in_(numbers))
+    there = len(connection.execute(theirs).fetchall())
+    return len(connection.execute(theirs.with_for_update(skip_locked=True)).fetchall()) == there

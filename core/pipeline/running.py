@@ -14,7 +14,7 @@ from core.model.outcomes import DeliveryStatus, EventStatus
 from core.model.records import KINDS
 from core.model.schemas import builder_for
 from core.pipeline.handler import call_plugin
-from core.pipeline.history import Place, baselines_question, record_as_of, records_since
+from core.pipeline.history import Place, fold, fold_question, record_as_of
 from core.pipeline.open_deliveries import earlier_open, open_question, standing
 from core.pipeline.plan import Surroundings, record_states, records_question
 from core.pipeline.slot import Call, CallSlot
@@ -123,14 +123,14 @@ def load_stored(around: Surroundings, rows: Sequence[Any]) -> list[StoredDeliver
     keys = list(dict.fromkeys(record_key(row) for row in rows))
     places: dict[int, Place] = {row.id: (row.source, row.kind, row.record_id, row.event_seq) for row in rows}
     wanted = list(dict.fromkeys(places.values()))
-    found, states, standing_open, last_and_later, baselines = ask_together(
+    found, states, standing_open, last_and_later, histories = ask_together(
         connection,
         [
             among(dialect, (_EVENTS,), [row.event_seq for row in rows]),
             records_question(dialect, keys),
             open_question(dialect, keys),
             among(dialect, (_LAST_AND_LATER,), [row.id for row in rows]),
-            baselines_question(dialect, wanted),
+            fold_question(dialect, wanted),
         ],
     )
     event_rows = {row.seq: row for row in typed_rows(events, connection.dialect)(found)}
@@ -142,7 +142,7 @@ def load_stored(around: Surroundings, rows: Sequence[Any]) -> list[StoredDeliver
         if is_completed:
             later.add(number)
     around.open_before = standing(standing_open)
-    states_then = records_since(connection, wanted, baselines, around.baselines)
+    states_then = fold(wanted, histories, around.baselines)
     result = []
     for row in rows:
         event_row = event_rows[row.event_seq]

@@ -206,6 +206,75 @@ def test_a_delivery_that_is_retried_between_choosing_and_removing_keeps_its_even
     assert [row.status for row in place.kit.rows(tables.deliveries)] == ["completed"]
 
 
+def test_a_record_is_folded_whole_although_an_event_goes_before_each_question_it_takes(
+    database: Database, request: pytest.FixtureRequest
+) -> None:
+    place = Place(database, rows=1)
+    for number in range(5):
+        place.kit.send("lead.updated", "L1", version=number, completeness="delta", extra={f"x{number}": number})
+    place.kit.drain()
+    place.kit.later(days=31)
+    steps = place.pruner.run_of_the_day()
+    is_folding, removed = False, 0
+
+    def remove_one(*_: Any) -> None:
+        nonlocal is_folding, removed
+        if is_folding:
+            is_folding = False
+            removed += next(steps)[1]
+            is_folding = True
+
+    sa.event.listen(database.engine, "before_cursor_execute", remove_one)
+    request.addfinalizer(lambda: sa.event.remove(database.engine, "before_cursor_execute", remove_one))
+    with database.read() as connection:
+        is_folding = True
+        snapshot = record_as_of(connection, "crm", "lead", "L1", 5).snapshot
+        is_folding = False
+    assert snapshot["extra"] == {f"x{number}": number for number in range(5)} and removed > 0
+
+
+def test_events_that_another_courier_removed_meanwhile_are_not_counted_twice(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from core.pipeline import retention
+
+    place, other = Place(database), Place(database)
+    other.kit.clock = place.kit.clock
+    other.pruner.clock = place.kit.clock
+    for number in range(4):
+        place.kit.send("lead.updated", "L1", version=number)
+    place.kit.drain()
+    place.kit.later(days=31)
+    choose, removed = retention.choose, []
+
+    def choose_then_the_other_removes(*arguments: Any) -> Any:
+        found = choose(*arguments)
+        monkeypatch.setattr(retention, "choose", choose)
+        removed.append(other.prune()["events"])
+        return found
+
+    monkeypatch.setattr(retention, "choose", choose_then_the_other_removes)
+    assert place.prune() == {} and removed == [4]
+    assert place.prune()["events"] == 0
+    (run,) = place.kit.rows(tables.retention_runs)
+    assert run.removed["events"] == 4
+
+
+def test_a_run_that_was_interrupted_looks_at_the_oldest_events_again_on_another_day(database: Database) -> None:
+    place = Place(database, rows=1)
+    timed = place.kit.send("lead.updated", "L1", version=1, status="timer")
+    place.kit.send("lead.updated", "L2", version=1)
+    place.kit.drain()
+    place.kit.later(days=31)
+    steps = place.pruner.run_of_the_day()
+    assert next(steps) == ("events", 0)  # its timer still runs
+    steps.close()
+    place.kit.later(days=400)
+    place.kit.drain()
+    assert place.prune()["events"] == 2
+    assert timed not in place.event_ids()
+
+
 SENT = st.tuples(
     st.sampled_from(["L1", "L2", "L3"]), st.integers(0, 6), st.sampled_from(["full", "delta"]),
     st.fixed_dictionaries({}, optional={
