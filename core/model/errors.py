@@ -108,6 +108,12 @@ class Conflict(OutriggerError):
     http_status = 409
 
 
+class ReplayCutOff(OutriggerError):
+    """The replay ended half-way; what was replayed stays so, and the message says how far it came."""
+
+    code = "replay.cut_off"
+
+
 class LinkExpired(OutriggerError):
     """This link is no longer valid; ask for a new one."""
 

@@ -7,6 +7,7 @@ and a new generation has new ids. A rejected event is mapped again and, when it 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,7 +17,7 @@ from sqlalchemy.engine import Connection
 
 from core.host.plugin import Plugin
 from core.host.settings import Configuration
-from core.model.errors import Conflict, InvalidRequest, NotFound, did_you_mean
+from core.model.errors import Conflict, InvalidRequest, NotFound, OutriggerError, ReplayCutOff, did_you_mean
 from core.model.outcomes import EventStatus
 from core.pipeline.listening import hears
 from core.pipeline.replay_rejected import (
@@ -151,7 +152,8 @@ class Replayer:
 
         Of a set of rejected events each is mapped again on its own; those that do not map stay as they are.
 
-        Raises Conflict, before anything is written, when the set is another one by now.
+        Raises Conflict, before anything is written, when the set is another one by now, and ReplayCutOff when something
+        ends it after a first part is committed.
         """
         fresh = self.estimate(chosen, plugin=plugin, up_to=confirmed.up_to)
         if (fresh.events, fresh.deliveries) != (confirmed.events, confirmed.deliveries):
@@ -159,30 +161,48 @@ class Replayer:
                 f"The estimate said {confirmed.events} events and {confirmed.deliveries} deliveries; by now it is"
                 f" {fresh.events} and {fresh.deliveries}. Ask for a new estimate."
             )
-        total, after = Replayed(), 0
-        while True:
-            with self.database.write() as connection:
-                rows = self._batch(connection, chosen, after, confirmed.up_to, lock=True)
-                if not rows:
-                    break
-                done = Replayed()
-                if is_of_rejected(chosen):
-                    done.accepted, reasons = map_batch(connection, self.remap, rows, self.clock.now())
-                    total.accepted += done.accepted
-                    total.still_rejected += sum(reasons.values())
-                    count_reasons(total.reasons, reasons)
-                else:
-                    done = self._add(connection, rows, plugin, outward, chosen.units)
-                    total.deliveries += done.deliveries
-                self._record(connection, rows, done, chosen.unit, {"plugin": plugin, "outward": outward}, actor)
-                notify(connection)
-            after = rows[-1].seq
-            total.events += len(rows)
-            self.wake()
-            progress(total.events, confirmed.events)
+        total, last = Replayed(), None
+        try:
+            while rows := self._replay_batch(chosen, confirmed.up_to, last, plugin, outward, total, actor):
+                last = rows[-1]
+                self.wake()
+                progress(total.events, confirmed.events)
+        except Exception as error:
+            if last is None:
+                raise
+            raise _cut_off(total.events, confirmed.events, last.id, error) from error
         return total
 
     # -- the parts
+
+    def _replay_batch(
+        self,
+        chosen: EventFilter,
+        up_to: int,
+        last: Any,
+        plugin: str | None,
+        outward: bool,
+        total: Replayed,
+        actor: str,
+    ) -> Sequence[Any]:
+        """Replay the events of a set that come next after `last`, count them in `total` and return their rows."""
+        done, reasons = Replayed(), Counter[str]()
+        with self.database.write() as connection:
+            rows = self._batch(connection, chosen, last.seq if last is not None else 0, up_to, lock=True)
+            if not rows:
+                return rows
+            if is_of_rejected(chosen):
+                done.accepted, reasons = map_batch(connection, self.remap, rows, self.clock.now())
+            else:
+                done = self._add(connection, rows, plugin, outward, chosen.units)
+            self._record(connection, rows, done, chosen.unit, {"plugin": plugin, "outward": outward}, actor)
+            notify(connection)
+        total.events += len(rows)
+        total.deliveries += done.deliveries
+        total.accepted += done.accepted
+        total.still_rejected += sum(reasons.values())
+        count_reasons(total.reasons, reasons)
+        return rows
 
     def _batches(self, connection: Connection, chosen: EventFilter, up_to: int) -> Any:
         after = 0
@@ -287,6 +307,14 @@ class Replayer:
             action="rejected.replayed" if rows[0].status == EventStatus.REJECTED else "event.replayed",
             subject=first if first == last else f"{first} to {last}", details={**how, **what},
         )  # fmt: skip
+
+
+def _cut_off(done: int, of: int, last: str, error: Exception) -> ReplayCutOff:
+    why = error.message if isinstance(error, OutriggerError) and error.http_status < 500 else type(error).__name__
+    return ReplayCutOff(
+        f"The replay ended after {done} of {of} events, of which {last} was the last; these are replayed and stay so."
+        f" For the others ask for an estimate of what came after it, by `since`. The reason was: {why}"
+    )
 
 
 def _check_replayable(row: Any, up_to: int) -> None:

@@ -6,12 +6,14 @@ import functools
 import hashlib
 from collections.abc import Callable
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any
 
 import sqlalchemy as sa
 from flask import Response, request
+from werkzeug.exceptions import HTTPException
 
-from core.model.errors import Conflict, InvalidRequest
+from core.model.errors import Conflict, InvalidRequest, OutriggerError
 from core.store.database import Database
 from core.store.tables import idempotency_keys as table
 from core.web.auth import caller
@@ -26,7 +28,8 @@ def idempotent(view: Callable[..., Response]) -> Callable[..., Response]:
     """Decorate a creating view, outside of its arguments and response decorators.
 
     The same key with another body is refused; while the first call still runs, a second is a conflict. A call that
-    failed may be made again under its key.
+    was refused may be made again under its key. One that ended otherwise may have done a part, or all, of what it was
+    asked, as when the answer to a commit was lost: its key stays taken, and a person looks first.
     """
 
     @functools.wraps(view)
@@ -44,9 +47,11 @@ def idempotent(view: Callable[..., Response]) -> Callable[..., Response]:
             return earlier
         try:
             response = view(*args, **kwargs)
-        except BaseException:
-            with database.write() as connection:
-                connection.execute(sa.delete(table).where(table.c.key == key))
+        except (OutriggerError, HTTPException) as error:
+            status = error.http_status if isinstance(error, OutriggerError) else error.code
+            if status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                with database.write() as connection:
+                    connection.execute(sa.delete(table).where(table.c.key == key))
             raise
         with database.write() as connection:
             connection.execute(

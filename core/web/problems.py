@@ -13,7 +13,7 @@ import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from core.model.errors import OutriggerError
+from core.model.errors import OutriggerError, ReplayCutOff
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20
@@ -97,7 +97,8 @@ def problem_of(error: OutriggerError) -> Response:
     title = (type(error).__doc__ or "Error").strip().splitlines()[0]
     if error.http_status >= 500 and error.http_status != HTTPStatus.SERVICE_UNAVAILABLE:
         structlog.get_logger("outrigger.web").error("request failed", code=error.code, reason=error.message)
-        return _unexpected()
+        if not isinstance(error, ReplayCutOff):  # of which something was kept, and whoever asked must know what
+            return _unexpected()
     detail = error.message
     if error.http_status == HTTPStatus.SERVICE_UNAVAILABLE:
         # What the database driver said is for the log; a stranger learns only that it is worth trying again.

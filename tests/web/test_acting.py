@@ -12,7 +12,9 @@ import sqlalchemy as sa
 from flask.testing import FlaskClient
 
 from core import signals
+from core.model.errors import StorageUnavailable
 from core.model.events import event_id
+from core.pipeline import replay
 from core.store.tables import deliveries, events, idempotency_keys, outbox
 from tests.web.world import World
 
@@ -266,6 +268,49 @@ def test_a_failed_call_may_be_made_again_under_its_key_and_old_keys_are_forgotte
     world.clock.move(timedelta(hours=25))
     assert client.post("/api/v1/outbox/msg_x/retry", headers={**key, "Idempotency-Key": "3"}).status_code == 409
     assert world.rows(idempotency_keys) == []
+
+
+def test_a_replay_that_ended_half_way_says_how_far_it_came_and_is_not_begun_again_under_its_key(
+    world: World, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "BATCH", 2)
+    identities = [world.event(f"e{number}", record_id=f"L-{number}")[1] for number in range(5)]
+    key = world.key("operator")
+    asked = {"filter": {"type": "lead.created"}, "plugin": "lead_scoring", "estimate": True}
+    plan = client.post("/api/v1/replays", headers=key, json=asked).get_json()["plan"]
+    notify, batches = replay.notify, []
+
+    def notify_or_fail(connection: Any) -> None:
+        batches.append(connection)
+        if len(batches) == 2:
+            raise StorageUnavailable
+        notify(connection)
+
+    monkeypatch.setattr(replay, "notify", notify_or_fail)
+    once = {**key, "Idempotency-Key": "half"}
+    ended = client.post("/api/v1/replays", headers=once, json={"plan": plan})
+    assert (ended.status_code, ended.get_json()["code"]) == (500, "replay.cut_off")
+    assert "after 2 of 5 events" in ended.get_json()["detail"] and identities[1] in ended.get_json()["detail"]
+    again = client.post("/api/v1/replays", headers=once, json={"plan": plan})
+    assert (again.status_code, "look before you repeat it" in again.get_json()["detail"]) == (409, True)
+    assert [row.record_id for row in world.rows(deliveries)] == ["L-0", "L-1"]
+
+
+def test_a_call_whose_end_nobody_knows_keeps_its_key(
+    world: World, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, identity = world.event("first")
+    replay_event = replay.Replayer.replay_event
+
+    def commit_without_an_answer(*arguments: Any, **named: Any) -> Any:
+        replay_event(*arguments, **named)
+        raise StorageUnavailable("the server closed the connection unexpectedly")
+
+    monkeypatch.setattr(replay.Replayer, "replay_event", commit_without_an_answer)
+    key, path = {**world.key("operator"), "Idempotency-Key": "lost"}, f"/api/v1/events/{identity}/replay"
+    assert client.post(path, headers=key, json={}).status_code == 503
+    assert client.post(path, headers=key, json={}).status_code == 409
+    assert len(world.rows(deliveries)) == 2
 
 
 def test_of_many_at_once_under_one_key_one_acts(world: World) -> None:
