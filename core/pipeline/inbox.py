@@ -28,6 +28,10 @@ from core.store.together import Question, ask_together
 INBOX_LOCK = 0x0C721A
 """The PostgreSQL advisory lock under which events get their numbers."""
 
+# PostgreSQL hands out numbers before it commits; only in turn do the events of a record become visible in their order,
+# and two that wait for each other cannot arise. The lock ends with the commit.
+_IN_TURN = "pg_advisory_xact_lock(%s, 0)"
+
 _KEPT = f"SELECT id, body_hash FROM {events.name} WHERE id"
 _REMOVED = f"SELECT event_id, body_hash FROM {event_keys.name} WHERE event_id"
 
@@ -59,6 +63,12 @@ class Stored:
         )
 
 
+def wait_for_turn(connection: Connection) -> None:
+    """Take, before any lock on an event, the turn that `store` takes: who stores holds it while waiting for events."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT {_IN_TURN}", (INBOX_LOCK,))
+
+
 def store(connection: Connection, items: Sequence[InboundItem], now: datetime, *, origin: str = "") -> Stored:
     """Store the items inside the caller's write transaction; a known id is a duplicate and gets the same event id.
 
@@ -66,9 +76,7 @@ def store(connection: Connection, items: Sequence[InboundItem], now: datetime, *
     workers of every machine are told at the commit, but for those of `origin`, which the caller wakes itself.
     """
     result = Stored(ids=[event_id(item.source, item.dedupe_key) for item in items])
-    # PostgreSQL hands out numbers before it commits; only in turn do the events of a record become visible in their
-    # order, and two that wait for each other cannot arise. The lock ends with the commit.
-    in_turn = Question(f"SELECT pg_advisory_xact_lock(%s, 0), pg_notify('{CHANNEL}', %s)", (INBOX_LOCK, origin))
+    in_turn = Question(f"SELECT {_IN_TURN}, pg_notify('{CHANNEL}', %s)", (INBOX_LOCK, origin))
     known = known_hashes(connection, result.ids, *([in_turn] if connection.dialect.name == "postgresql" else []))
     rows: list[dict[str, Any]] = []
     conflicts: list[dict[str, Any]] = []
@@ -87,6 +95,9 @@ def store(connection: Connection, items: Sequence[InboundItem], now: datetime, *
         insert_rows(connection, events, rows)
         result.lanes = {row["lane"] for row in rows if row["status"] == EventStatus.ACCEPTED.value}
     if conflicts:
+        # In the order of their numbers, in which workers and replays take events: nobody waits in a circle.
+        named = sa.select(events.c.seq).where(events.c.id.in_([conflict["event"] for conflict in conflicts]))
+        connection.execute(named.order_by(events.c.seq).with_for_update(key_share=True)).fetchall()
         connection.execute(_CONFLICT, conflicts)
     return result
 

@@ -19,6 +19,7 @@ from core.host.plugin import Plugin
 from core.host.settings import Configuration
 from core.model.errors import Conflict, InvalidRequest, NotFound, OutriggerError, ReplayCutOff, did_you_mean
 from core.model.outcomes import EventStatus
+from core.pipeline.inbox import wait_for_turn
 from core.pipeline.listening import hears
 from core.pipeline.replay_rejected import (
     NO_ADAPTERS,
@@ -92,6 +93,9 @@ class Replayer:
         still does not map.
         """
         with self.database.write() as connection:
+            its_status = sa.select(events.c.status).where(events.c.id == identity)
+            if connection.execute(its_status).scalar() == EventStatus.REJECTED:
+                wait_for_turn(connection)
             row = connection.execute(sa.select(events).where(events.c.id == identity).with_for_update()).one_or_none()
             if row is None and units is None and is_removed(connection, identity):
                 raise Conflict(f"The event {identity} was removed when its time was up, so it cannot be replayed.")
@@ -163,8 +167,8 @@ class Replayer:
             )
         total, last = Replayed(), None
         try:
-            while rows := self._replay_batch(chosen, confirmed.up_to, last, plugin, outward, total, actor):
-                last = rows[-1]
+            while batch := self._replay_batch(chosen, confirmed.up_to, last, plugin, outward, total, actor):
+                last = batch[-1]
                 self.wake()
                 progress(total.events, confirmed.events)
         except Exception as error:
@@ -185,12 +189,15 @@ class Replayer:
         total: Replayed,
         actor: str,
     ) -> Sequence[Any]:
-        """Replay the events of a set that come next after `last`, count them in `total` and return their rows."""
+        """Replay the events of a set that come next after `last`, count them in `total` and return what came next."""
         done, reasons = Replayed(), Counter[str]()
         with self.database.write() as connection:
-            rows = self._batch(connection, chosen, last.seq if last is not None else 0, up_to, lock=True)
+            if is_of_rejected(chosen):
+                wait_for_turn(connection)
+            batch = self._batch(connection, chosen, last.seq if last is not None else 0, up_to)
+            rows = self._still_there(connection, chosen, batch)
             if not rows:
-                return rows
+                return batch
             if is_of_rejected(chosen):
                 done.accepted, reasons = map_batch(connection, self.remap, rows, self.clock.now())
             else:
@@ -202,7 +209,19 @@ class Replayer:
         total.accepted += done.accepted
         total.still_rejected += sum(reasons.values())
         count_reasons(total.reasons, reasons)
-        return rows
+        return batch
+
+    def _still_there(self, connection: Connection, chosen: EventFilter, batch: Sequence[Any]) -> Sequence[Any]:
+        """Lock the events of a batch and return those that still belong to the set.
+
+        Until the new deliveries are committed retention must not remove an event, and a second replay of it waits, so
+        that each makes a generation of its own and a rejected event is mapped once.
+        """
+        numbers = [row.seq for row in batch]
+        locked = sa.select(events).where(*_meant(chosen), events.c.seq.in_(numbers)).order_by(events.c.seq)
+        rows = connection.execute(locked.with_for_update()).fetchall() if numbers else []
+        removed = removed_up_to(connection) if rows and not is_of_rejected(chosen) else 0
+        return [row for row in rows if row.seq > removed]
 
     def _batches(self, connection: Connection, chosen: EventFilter, up_to: int) -> Any:
         after = 0
@@ -210,17 +229,10 @@ class Replayer:
             after = rows[-1].seq
             yield rows
 
-    def _batch(
-        self, connection: Connection, chosen: EventFilter, after: int, up_to: int, *, lock: bool = False
-    ) -> Sequence[Any]:
-        # Only dispatched events can be dispatched again; skipped ones started nothing and start nothing now.
-        meant = replace(chosen, status=chosen.status or EventStatus.DISPATCHED.value)
+    def _batch(self, connection: Connection, chosen: EventFilter, after: int, up_to: int) -> Sequence[Any]:
         after = max(after, removed_up_to(connection) if not is_of_rejected(chosen) else 0)
-        statement = sa.select(events).where(*meant.conditions(), events.c.seq > after, events.c.seq <= up_to)
-        statement = statement.order_by(events.c.seq).limit(BATCH)
-        if lock:  # until its new deliveries are committed retention must not remove an event
-            statement = statement.with_for_update(read=True, key_share=True)
-        return connection.execute(statement).fetchall()
+        statement = sa.select(events).where(*_meant(chosen), events.c.seq > after, events.c.seq <= up_to)
+        return connection.execute(statement.order_by(events.c.seq).limit(BATCH)).fetchall()
 
     def _add(
         self,
@@ -307,6 +319,11 @@ class Replayer:
             action="rejected.replayed" if rows[0].status == EventStatus.REJECTED else "event.replayed",
             subject=first if first == last else f"{first} to {last}", details={**how, **what},
         )  # fmt: skip
+
+
+def _meant(chosen: EventFilter) -> list[sa.ColumnElement[bool]]:
+    # Only dispatched events can be dispatched again; skipped ones started nothing and start nothing now.
+    return replace(chosen, status=chosen.status or EventStatus.DISPATCHED.value).conditions()
 
 
 def _cut_off(done: int, of: int, last: str, error: Exception) -> ReplayCutOff:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-import time
+import contextlib
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -19,11 +17,10 @@ from core.store.database import Database
 from core.store.migrate import migrate
 from core.store.tables import deliveries
 from tests.pipeline.delivery_rows import NOW, delivery_rows
+from tests.pipeline.somebody import somebody
 
-PATIENCE_S = 20.0
 LEAD = ("crm", "lead", "L-1")
 CALL = Call(event_seq=1, event_id="evt_1", plugin="scorer", unit="north", generation=0)
-WAITS = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = %s"
 
 
 def lift(connection: sa.Connection) -> None:
@@ -47,38 +44,21 @@ def count_crash(connection: sa.Connection) -> None:
     ],
 )
 def test_a_delivery_completed_meanwhile_stays_completed(
-    postgres_url: str, request: pytest.FixtureRequest, status: DeliveryStatus, act: Callable[[sa.Connection], None]
+    postgres_url: str, status: DeliveryStatus, act: Callable[[sa.Connection], None]
 ) -> None:
-    database = Database(postgres_url)
-    request.addfinalizer(database.close)
-    migrate(database, [])
     rows = delivery_rows([(LEAD, "scorer", "north", 1, status), (LEAD, "scorer", "north", 2, status)])
-    with database.write() as connection:
-        insert_rows(connection, deliveries, [row | {"wait_until": NOW - timedelta(hours=1)} for row in rows])
-    at: list[int] = []
-
-    def acting() -> None:
+    with contextlib.closing(Database(postgres_url)) as database, somebody(postgres_url) as other:
+        migrate(database, [])
         with database.write() as connection:
-            at.append(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
-            act(connection)
+            insert_rows(connection, deliveries, [row | {"wait_until": NOW - timedelta(hours=1)} for row in rows])
 
-    actor = threading.Thread(target=acting)
-    with database.write() as worker:
-        worker.execute(sa.update(deliveries).values(status=DeliveryStatus.COMPLETED.value))
-        actor.start()
-        _until(lambda: at and _waits(database, at[0]))
-    actor.join()
-    with database.read() as connection:
-        assert set(connection.execute(sa.select(deliveries.c.status)).scalars()) == {"completed"}
+        def acting() -> None:
+            with other.database.write() as connection:
+                act(connection)
 
-
-def _waits(database: Database, pid: int) -> bool:
-    with database.read() as connection:
-        return bool(connection.exec_driver_sql(WAITS, (pid,)).scalar_one())
-
-
-def _until(condition: Callable[[], Any]) -> None:
-    give_up_at = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < give_up_at, "nobody waited for the worker's row"
-        threading.Event().wait(0.01)
+        with database.write() as worker:
+            worker.execute(sa.update(deliveries).values(status=DeliveryStatus.COMPLETED.value))
+            other.begins(acting)
+        other.ends()
+        with database.read() as connection:
+            assert set(connection.execute(sa.select(deliveries.c.status)).scalars()) == {"completed"}
