@@ -34,15 +34,37 @@ _DUE = sa.text("status IN ('available', 'retryable')")
 
 _TAKE = sa.update(outbox).where(outbox.c.seq == sa.bindparam("message")).values(due_at=sa.bindparam("until"))
 
-_RESULT = (
+_VALUES: dict[str, Any] = {
+    "status": sa.bindparam("new_status"),
+    "attempts": sa.bindparam("tries"),
+    "due_at": sa.bindparam("due"),
+    "reason": sa.bindparam("why"),
+    "sent_at": sa.bindparam("at"),
+}
+# What a person decided while a message was on its way stays, but for one thing: what was sent was sent.
+_ENDED = (
     sa.update(outbox)
-    .where(outbox.c.seq == sa.bindparam("message"), _DUE)
+    .where(
+        outbox.c.seq == sa.bindparam("message"),
+        outbox.c.status == sa.bindparam("old_status"),
+        outbox.c.attempts == sa.bindparam("old_tries"),
+    )
+    .values(_VALUES)
+)
+_SENT = (
+    sa.update(outbox)
+    .where(outbox.c.seq == sa.bindparam("message"), sa.or_(_DUE, outbox.c.status == OutboxStatus.DISCARDED.value))
     .values(
-        status=sa.bindparam("new_status"),
-        attempts=sa.bindparam("tries"),
-        due_at=sa.bindparam("due"),
-        reason=sa.bindparam("why"),
-        sent_at=sa.bindparam("at"),
+        _VALUES
+        | {
+            "reason": sa.case(
+                (
+                    outbox.c.status == OutboxStatus.DISCARDED.value,
+                    "it was on its way already; before that: " + outbox.c.reason,
+                ),
+                else_=sa.bindparam("why"),
+            )
+        }
     )
 )
 
@@ -159,7 +181,11 @@ class Sender:
         if ended:
             # Only when it is written down are they forgotten: while the database is away they are not sent again.
             with self.database.write() as connection:
-                connection.execute(_RESULT, list(ended.values()))
+                results = list(ended.values())
+                for statement, is_sent in ((_SENT, True), (_ENDED, False)):
+                    its = [one for one in results if (one["new_status"] == OutboxStatus.SENT.value) is is_sent]
+                    if its:
+                        connection.execute(statement, its)
         for seq, result in ended.items():
             del self._flying[seq]
             row, taken_at = self._rows.pop(seq)
@@ -215,4 +241,7 @@ def _result(
     row: Any, status: OutboxStatus, tries: int, due: datetime, why: str | None, at: datetime | None = None
 ) -> dict[str, Any]:
     said = printable(why) if why else None
-    return {"message": row.seq, "new_status": status.value, "tries": tries, "due": due, "why": said, "at": at}
+    return {
+        "message": row.seq, "old_status": row.status, "old_tries": row.attempts,
+        "new_status": status.value, "tries": tries, "due": due, "why": said, "at": at,
+    }  # fmt: skip

@@ -155,11 +155,46 @@ def test_while_the_database_is_away_what_was_sent_is_not_sent_again(
     assert len(receiver.got) == 1 and outward.message().status == "sent"
 
 
-def test_a_message_a_person_gave_up_while_it_was_on_its_way_stays_given_up(
+def test_a_message_a_person_gave_up_while_it_was_on_its_way_says_that_it_was_sent(
     outward: Outward, receiver: Receiver_
 ) -> None:
     outward.decide()
     people = Interventions(outward.kit.database, outward.kit.clock)
     receiver.before_answer = lambda got: people.discard_message(outward.message().id, actor="it", reason="wrong")
     outward.send()
-    assert outward.message().status == "discarded" and "wrong" in outward.message().reason
+    message = outward.message()
+    assert message.status == "sent" and message.sent_at is not None
+    assert message.reason == "it was on its way already; before that: discarded by it: wrong"
+
+
+def test_a_message_a_person_gave_up_while_an_attempt_failed_stays_given_up(
+    outward: Outward, receiver: Receiver_
+) -> None:
+    outward.decide()
+    receiver.answers = [(500, {})]
+    people = Interventions(outward.kit.database, outward.kit.clock)
+    receiver.before_answer = lambda got: people.discard_message(outward.message().id, actor="it", reason="wrong")
+    outward.send()
+    assert (outward.message().status, outward.message().reason) == ("discarded", "discarded by it: wrong")
+
+
+@pytest.mark.parametrize("answer", [500, 404])
+def test_a_message_a_person_sends_again_while_an_attempt_fails_has_all_its_attempts(
+    outward: Outward, receiver: Receiver_, answer: int
+) -> None:
+    outward.decide()
+    receiver.answers = [(500, {}), (answer, {})]
+    outward.send()
+    outward.kit.later(hours=1)
+    people = Interventions(outward.kit.database, outward.kit.clock)
+
+    def send_again(got: Any) -> None:
+        receiver.before_answer = lambda got: None
+        people.retry_message(outward.message().id, actor="it")
+
+    receiver.before_answer = send_again
+    outward.send()
+    message = outward.message()
+    assert (message.status, message.attempts, message.reason) == ("available", 0, "retried by it")
+    outward.send()
+    assert outward.message().status == "sent" and len(receiver.got) == 3
