@@ -34,7 +34,7 @@ def apply_writes(connection: Connection, tables: Mapping[str, sa.Table], writes:
     back to its savepoint and decides again. A key that is there already fails an insert with IntegrityError.
     """
     dialect = connection.dialect.name
-    for shape, run in itertools.groupby(_by_table(tables, writes), key=_shape):
+    for shape, run in itertools.groupby(_in_order(tables, writes), key=_shape):
         operation, name, key, values, expected = shape
         rows = list(run)
         statement = _STATEMENTS[operation](dialect, tables[name], key, values, expected)
@@ -43,21 +43,38 @@ def apply_writes(connection: Connection, tables: Mapping[str, sa.Table], writes:
             raise StaleRow(name)
 
 
-def _by_table(tables: Mapping[str, sa.Table], writes: Sequence[RowWrite]) -> Iterable[RowWrite]:
-    """Bring the writes of a table together, so that consecutive ones are of one shape; it makes no difference else.
+def _in_order(tables: Mapping[str, sa.Table], writes: Sequence[RowWrite]) -> Iterable[RowWrite]:
+    """Bring the writes into the order in which everybody makes them: by plugin, by table and by key.
 
-    Each plugin has tables of its own, and writes of one table keep their order. A plugin's tables are written after
-    those they refer to; where it deletes rows as well, its writes stay as they are.
+    Workers at different lanes may write the same rows of a plugin, and in one order they never wait for each other in a
+    circle. What comes of it is the same: each plugin has tables of its own, written after those they refer to, and the
+    writes of one row keep their order. Where rows of a table depend on one another, or a plugin deletes some or has
+    tables in a circle, its writes stay as they are.
     """
     of_plugin: dict[sa.MetaData, list[RowWrite]] = {}
     for write in writes:
         of_plugin.setdefault(tables[write.table].metadata, []).append(write)
-    for metadata, own in of_plugin.items():
-        places = _places(metadata)
+    for metadata in sorted(of_plugin, key=lambda metadata: min(metadata.tables)):
+        own, places = of_plugin[metadata], _places(metadata)
         if any(write.operation == "delete" or write.table not in places for write in own):
             yield from own
         else:
-            yield from sorted(own, key=lambda write: places[write.table])
+            yield from sorted(own, key=lambda write: (places[write.table], *_row(tables[write.table], write)))
+
+
+def _row(table: sa.Table, write: RowWrite) -> tuple[str, ...]:
+    """Return what the writes of a table are ordered by: the row's key, or nothing where rows depend on one another."""
+    return tuple(str(value) for value in write.key.values()) if _has_free_rows(table) else ()
+
+
+@lru_cache(maxsize=1024)
+def _has_free_rows(table: sa.Table) -> bool:
+    """Whether the rows of a table can be written in any order: none refers to another, no value is theirs alone."""
+    refers = any(key.column.table is table for key in table.foreign_keys)
+    unique = any(isinstance(one, sa.UniqueConstraint) for one in table.constraints) or any(
+        index.unique for index in table.indexes
+    )
+    return not (refers or unique)
 
 
 @lru_cache(maxsize=256)

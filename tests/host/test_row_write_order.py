@@ -46,6 +46,12 @@ def with_tables(database: Database) -> None:
             metadata.create_all(connection)
 
 
+UNIQUE = sa.MetaData()
+_seat = sa.Table(
+    "seats_taken", UNIQUE, sa.Column("id", sa.Text, primary_key=True), sa.Column("place", sa.Integer, unique=True)
+)
+
+
 def _upsert(table: str, ident: str, **values: Any) -> RowWrite:
     return RowWrite("upsert", table, {"id": ident}, {"id": ident, **values}, {})
 
@@ -79,6 +85,18 @@ def _end_of(database: Database, groups: Sequence[Sequence[RowWrite]]) -> list[An
 def test_in_bulk_the_same_rows_come_of_it_as_one_by_one(database: Database, deliveries: list[list[RowWrite]]) -> None:
     writes = [write for delivery in deliveries for write in delivery]
     assert _end_of(database, [writes]) == _end_of(database, [[write] for write in writes])
+
+
+def test_rows_that_share_a_unique_value_are_written_in_their_own_order(database: Database) -> None:
+    with database.write() as connection:
+        UNIQUE.create_all(connection)
+        connection.execute(sa.insert(_seat), [{"id": "a", "place": 1}, {"id": "b", "place": 2}])
+        writes = [
+            RowWrite("update", "seats_taken", {"id": "b"}, {"place": 3}, {}),
+            RowWrite("update", "seats_taken", {"id": "a"}, {"place": 2}, {}),
+        ]
+        apply_writes(connection, {"seats_taken": _seat}, writes)
+        assert connection.execute(sa.select(_seat.c.place).order_by(_seat.c.id)).scalars().all() == [2, 3]
 
 
 def test_deliveries_of_several_plugins_are_written_with_a_statement_for_each_table(database: Database) -> None:
