@@ -123,7 +123,8 @@ class Courier:
             _log.info("configuration_picked_up", version=newest.number)
         self._configuration = newest
         with self.database.write() as connection:
-            released = release_held(connection, newest)
-        self._released = newest.number  # not before it is committed: else a failure would hold these timers for good
+            released, is_all = release_held(connection, newest)
+        if is_all:
+            self._released = newest.number  # not before it is committed: else a failure would hold timers for good
         if released:
             _log.info("timers_released", count=released)

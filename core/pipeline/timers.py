@@ -102,23 +102,25 @@ def due_event(row: Any, now: datetime) -> InboundEvent:
     )
 
 
-def release_held(connection: Connection, configuration: Configuration) -> int:
-    """Let timers run again whose plugin was switched on; those overdue fire late. Returns how many."""
-    held = connection.execute(
-        sa.select(timers.c.plugin, timers.c.unit).where(sa.text(f"status = '{TimerStatus.HELD}'")).distinct()
-    ).fetchall()
-    released = 0
-    for row in held:
+def release_held(connection: Connection, configuration: Configuration) -> tuple[int, bool]:
+    """Let timers run again whose plugin was switched on; those overdue fire late.
+
+    Returns how many, and whether that is all: what somebody else is writing at this moment is passed over, since who
+    waits here for several workers, in an order that is not theirs, may wait in a circle.
+    """
+    is_held = sa.text(f"status = '{TimerStatus.HELD}'")
+    released, is_all = 0, True
+    for row in connection.execute(sa.select(timers.c.plugin, timers.c.unit).where(is_held).distinct()).fetchall():
         if configuration.is_enabled(row.unit, row.plugin):
+            its = sa.select(timers.c.id).where(is_held, timers.c.plugin == row.plugin, timers.c.unit == row.unit)
             result = connection.execute(
                 sa.update(timers)
-                .where(
-                    sa.text(f"status = '{TimerStatus.HELD}'"), timers.c.plugin == row.plugin, timers.c.unit == row.unit
-                )
+                .where(is_held, timers.c.id.in_(its.with_for_update(skip_locked=True)))
                 .values(status=TimerStatus.PENDING.value, round=timers.c.round + 1)
             )
             released += int(result.rowcount)
-    return released
+            is_all = is_all and connection.execute(its.limit(1)).first() is None
+    return released, is_all
 
 
 def is_any_due(connection: Connection, now: datetime) -> bool:

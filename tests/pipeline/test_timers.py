@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from core.pipeline.timers import find_due, is_any_due, release_held
 from core.pipeline.wake import Bell
 from core.store import tables
 from core.store.database import Database
+from core.store.migrate import migrate
 from tests.pipeline.kit import START, Kit, plugin
 
 
@@ -310,5 +312,30 @@ def test_held_timers_are_let_go_though_the_database_was_away_when_the_courier_to
     assert sla.fired == [("C1", 2, True)]
 
 
-def _is_away(connection: sa.Connection, configuration: Any) -> int:
+def test_a_held_timer_that_a_worker_is_writing_is_let_go_when_the_worker_is_done(
+    postgres_url: str,
+) -> None:
+    with contextlib.closing(Database(postgres_url)) as database, contextlib.closing(Database(postgres_url)) as worker:
+        migrate(database, [])
+        sla = Sla(database)
+        kit = sla.kit
+        courier = Courier(database, kit.clock, kit, CallSlot(), Bell(), lambda lanes: None, lambda: False)
+        for record in ("C1", "C2"):
+            kit.send("complaint.opened", record)
+        kit.drain()
+        kit.switch("default", "sla", on=False)
+        kit.later(hours=2)
+        courier.pass_on()
+        kit.drain()
+        kit.switch("default", "sla", on=True)
+        with worker.write() as connection:
+            connection.execute(sa.update(tables.timers).where(tables.timers.c.record_id == "C1").values(depth=0))
+            courier.pass_on()
+            assert [row.status for row in kit.rows(tables.timers, tables.timers.c.record_id == "C1")] == ["held"]
+        courier.pass_on()
+        kit.drain()
+        assert sorted(sla.fired) == [("C1", 2, True), ("C2", 2, True)]
+
+
+def _is_away(connection: sa.Connection, configuration: Any) -> tuple[int, bool]:
     raise StorageUnavailable("the database is away")
