@@ -17,12 +17,13 @@ from core.host.settings import Configuration, PluginSetting
 from core.model.calendar import Calendar
 from core.model.context import Unit
 from core.model.effects import Decide, EmitEvent, is_own_type, message_id
-from core.model.errors import EffectRefused
+from core.model.errors import Conflict, EffectRefused
 from core.model.outcomes import NO_LONGER_TRUE, OutboxStatus
 from core.model.people import People
 from core.model.schemas import canonical_json
 from core.store import audit, tables
 from core.store.database import Database
+from core.store.standing_version import standing_version
 from core.time.clock import Clock
 
 
@@ -190,11 +191,17 @@ class Desk:
 
     @contextlib.contextmanager
     def command(self, *, plugin: str, unit: str, actor: str) -> Iterator[Command]:
-        """Run one command of a person in one write transaction; an exception leaves nothing behind."""
+        """Run one command of a person in one write transaction; an exception leaves nothing behind.
+
+        Raises Conflict when another configuration version is in force than the one this process decides by: the plugin
+        may be switched off by it, or have other settings.
+        """
         configuration = self._configuration()
         setting = configuration.plugins.get((unit, plugin))
         people, calendar = self.people(unit), configuration.calendar_of(unit)
         with self.database.write() as connection, Session(bind=connection, autoflush=False) as session:
+            if standing_version(connection) != configuration.number:
+                raise Conflict("The configuration was changed a moment ago; look again and decide again.")
             command = Command(
                 session=session, now=self.clock.now(), actor=actor, plugin=plugin, unit=unit,
                 people=people, calendar=calendar, config=setting.config if setting else None,

@@ -33,8 +33,9 @@ from core.store.database import Database
 from core.store.faults import is_storage_fault
 from core.store.idle_limit import WORD_AFTER_S, Silence, allow_silence
 from core.store.row_writes import StaleRow
-from core.store.tables import config_versions, quarantines
-from core.store.together import Question, ask_together
+from core.store.standing_version import standing_version
+from core.store.tables import quarantines
+from core.store.together import ask_together
 from core.time.clock import Clock
 
 ATTEMPTS = 6
@@ -71,8 +72,6 @@ CAREFUL_BATCHES = 64
 """How many batches of one are done after a batch was refused, so that what does not fit is surely behind."""
 
 _QUARANTINED = sa.select(quarantines.c.unit, quarantines.c.plugin).where(quarantines.c.active.is_(True))
-_NEWEST = Question(f"SELECT coalesce(max(number), 0) FROM {config_versions.name}")
-_NO_SWITCH = Question(f"LOCK TABLE {config_versions.name} IN SHARE MODE")
 
 Writing = Callable[[], contextlib.AbstractContextManager[Connection]]
 """Begins the short write phase of a batch."""
@@ -307,9 +306,7 @@ class Dispatcher:
 
     def _check_standing(self, connection: Connection, around: Surroundings, keys: list[RecordKey]) -> None:
         """Check inside the write transaction that nothing the decisions rest on has moved."""
-        # On PostgreSQL a switch that is being committed waits for this batch, or this batch for the switch.
-        *_, [(number,)] = ask_together(connection, [_NEWEST] if self._database.is_sqlite else [_NO_SWITCH, _NEWEST])
-        if number != around.configuration.number:
+        if standing_version(connection) != around.configuration.number:
             raise Redo("the configuration changed")
         # On PostgreSQL whoever retries or discards a delivery waits for its lane; here it may have happened meanwhile.
         if self._database.is_sqlite and load_open(connection, keys) != around.open_before:
