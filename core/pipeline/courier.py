@@ -14,11 +14,12 @@ from core.model.errors import StorageUnavailable
 from core.pipeline.dispatch import ConfigurationSource
 from core.pipeline.inbox import store
 from core.pipeline.outbox import Sender
-from core.pipeline.relay import find_follow_ups, has_follow_ups
+from core.pipeline.relay import FollowUps, find_follow_ups, has_follow_ups, is_alone
 from core.pipeline.slot import CallSlot
-from core.pipeline.timers import find_due, is_any_due, release_held
+from core.pipeline.timers import DueTimers, find_due, is_any_due, release_held
 from core.pipeline.wake import Bell
 from core.store.database import Database
+from core.store.standing_version import standing_version
 from core.time.clock import Clock
 
 IDLE_S = 0.25
@@ -95,14 +96,16 @@ class Courier:
         now = self.clock.now()
         with self.database.read() as reading:
             newest = self.configurations.current(reading)
-            is_due = is_any_due(reading, now) or has_follow_ups(reading, now)
+            is_due = is_any_due(reading, now) or has_follow_ups(reading)
         self._adopt(newest)
         if not is_due:
             return 0
         with self.database.write() as connection:
             # Looked for again inside the transaction: a timer cancelled meanwhile must not fire.
             due = find_due(connection, newest, now)
-            follow_ups = find_follow_ups(connection, now)
+            if due.are_some_held and standing_version(connection) != newest.number:
+                due = DueTimers((), ())  # whoever adopted the newer version has let held timers go; the next pass looks
+            follow_ups = find_follow_ups(connection) if is_alone(connection) else FollowUps((), ())
             stored = store(connection, [*follow_ups.events, *due.events], now, origin=self.origin)
             due.mark(connection)
             follow_ups.mark(connection, now)

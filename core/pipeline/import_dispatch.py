@@ -184,7 +184,7 @@ class ImportDispatcher(Dispatcher):
         """Take the follow-up events of deliveries that were stored; they are no more outward than what they follow."""
         count = 0
         now = self._clock.now()
-        while (found := find_follow_ups(self._inside.connection, now)).events:
+        while (found := find_follow_ups(self._inside.connection)).events:
             found.mark(self._inside.connection, now)
             for event in found.events:
                 count += 1 + self.take(_quiet(event))

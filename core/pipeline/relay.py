@@ -20,6 +20,9 @@ from core.store.tables import outbox
 _WAITING = sa.text("status IN ('available', 'retryable') AND target = 'inbox'")
 """The words of the partial index, so that messages that wait for a receiver cost a look for follow-ups nothing."""
 
+RELAY_LOCK = "hashtext('outrigger follow-ups of ' || current_schema())"
+"""SQL for the class of the PostgreSQL advisory lock by which one courier of a fleet passes follow-up events on."""
+
 _SENT = (
     sa.update(outbox)
     .where(outbox.c.seq == sa.bindparam("message"))
@@ -40,20 +43,30 @@ class FollowUps:
             connection.execute(_SENT, [{"message": seq, "at": now} for seq in self.messages])
 
 
-def has_follow_ups(connection: Connection, now: datetime) -> bool:
+def has_follow_ups(connection: Connection) -> bool:
     """Whether a follow-up event waits."""
-    statement = sa.select(outbox.c.seq).where(_WAITING, outbox.c.due_at <= now).limit(1)
-    return connection.execute(statement).first() is not None
+    return connection.execute(sa.select(outbox.c.seq).where(_WAITING).limit(1)).first() is not None
 
 
-def find_follow_ups(connection: Connection, now: datetime, *, limit: int = 200) -> FollowUps:
-    """Find follow-up events that wait, oldest first."""
-    statement = (
-        sa.select(outbox).where(_WAITING, outbox.c.due_at <= now).order_by(outbox.c.due_at, outbox.c.seq).limit(limit)
-    )
-    if connection.dialect.name == "postgresql":
-        statement = statement.with_for_update(skip_locked=True)
-    rows = connection.execute(statement).fetchall()
+def is_alone(connection: Connection) -> bool:
+    """Whether no other courier passes follow-up events on just now; until this transaction ends none will.
+
+    A second one could pass over those that the first has found and not yet accepted, and accept later ones of the same
+    record before them.
+    """
+    if connection.dialect.name == "sqlite":
+        return True
+    return bool(connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({RELAY_LOCK}, 0)").scalar_one())
+
+
+def find_follow_ups(connection: Connection, *, limit: int = 200) -> FollowUps:
+    """Find follow-up events that wait, in the order in which they were written.
+
+    That is the order of their numbers: a record's are written one after another under the lock of its lane. The time
+    they bear is of whichever machine wrote them.
+    """
+    statement = sa.select(outbox).where(_WAITING).order_by(outbox.c.seq).limit(limit)
+    rows = connection.execute(statement.with_for_update()).fetchall()
     return FollowUps([follow_up_event(row) for row in rows], [row.seq for row in rows])
 
 

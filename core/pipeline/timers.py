@@ -40,6 +40,11 @@ class DueTimers:
     events: Sequence[InboundEvent]
     marks: Sequence[dict[str, Any]]
 
+    @property
+    def are_some_held(self) -> bool:
+        """Whether one is not fired, since its plugin is switched off."""
+        return len(self.events) < len(self.marks)
+
     def mark(self, connection: Connection) -> None:
         """Mark the timers fired or held, in the transaction that accepts their events."""
         if self.marks:

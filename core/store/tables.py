@@ -261,12 +261,7 @@ outbox = sa.Table(
     _column("sent_at", InstantColumn, nullable=True),
     sa.UniqueConstraint("id"),
     _partial("ix_outbox_due", "due_at", "seq", where=status_in(OutboxStatus.AVAILABLE, OutboxStatus.RETRYABLE)),
-    _partial(
-        "ix_outbox_follow_ups",
-        "due_at",
-        "seq",
-        where=sa.text("status IN ('available', 'retryable') AND target = 'inbox'"),
-    ),
+    _partial("ix_outbox_inbox", "seq", where=sa.text("status IN ('available', 'retryable') AND target = 'inbox'")),
     _partial("ix_outbox_discarded", "seq", where=status_in(OutboxStatus.DISCARDED)),
     sa.Index("ix_outbox_record", "kind", "record_id", "source"),
     sa.Index("ix_outbox_event", "event_seq"),

@@ -114,7 +114,7 @@ class PluginServer:
         """Do what the courier does, without its loop."""
         now = self.clock.now()
         with self.database.write() as connection:
-            follow_ups = find_follow_ups(connection, now)
+            follow_ups = find_follow_ups(connection)
             due = find_due(connection, self.configurations.current(connection), now)
             store(connection, [*follow_ups.events, *due.events], now)
             follow_ups.mark(connection, now)

@@ -50,7 +50,7 @@ def questions(event: str, last: int) -> Mapping[str, Question]:
         "claim deliveries, none due": lambda c: claim_deliveries(c, EVERYTHING, now, 64),
         "what waited for a delivery": lambda c: release(c, [_OF_MANY], now),
         "timers, none due": lambda c: is_any_due(c, now),
-        "follow-ups, none": lambda c: has_follow_ups(c, now),
+        "follow-ups, none": has_follow_ups,
         "upkeep: waited too long": lambda c: is_any_overdue(c, now),
         "upkeep: out of quarantine": lifted,
         "a record as of its last event": lambda c: record_as_of(c, "crm", "complaint", "H-3", last),

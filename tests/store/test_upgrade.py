@@ -65,7 +65,7 @@ def test_versions_of_the_first_schema_are_read_after_the_upgrade(first_release: 
             {"at": int(datetime(2026, 11, 1, tzinfo=UTC).timestamp() * 1e6), "document": DOCUMENT,
              "resolved": json.dumps(old)},
         )  # fmt: skip
-    assert migrations.migrate(database, []) == ["core:0002", "core:0003", "core:0004", "core:0005"]
+    assert migrations.migrate(database, []) == ["core:0002", "core:0003", "core:0004", "core:0005", "core:0006"]
     configuration = Configurations(database).read()
     assert configuration.calendar_of("packaging").slug == "cn"
     assert configuration.directory.entries == {} and configuration.channels == {}
