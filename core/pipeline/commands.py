@@ -190,11 +190,13 @@ class Desk:
             yield session
 
     @contextlib.contextmanager
-    def command(self, *, plugin: str, unit: str, actor: str) -> Iterator[Command]:
+    def command(self, *, plugin: str, unit: str, actor: str, while_off: bool = False) -> Iterator[Command]:
         """Run one command of a person in one write transaction; an exception leaves nothing behind.
 
-        Raises Conflict when another configuration version is in force than the one this process decides by: the plugin
-        may be switched off by it, or have other settings.
+        `while_off` is for what people do by themselves, and may do although the plugin is switched off in the unit.
+
+        Raises Conflict when the plugin is switched off in the unit, or another configuration version is in force than
+        the one this process decides by, which may switch it off or have other settings.
         """
         configuration = self._configuration()
         setting = configuration.plugins.get((unit, plugin))
@@ -202,6 +204,8 @@ class Desk:
         with self.database.write() as connection, Session(bind=connection, autoflush=False) as session:
             if standing_version(connection) != configuration.number:
                 raise Conflict("The configuration was changed a moment ago; look again and decide again.")
+            if not while_off and not configuration.is_enabled(unit, plugin):
+                raise Conflict(f"{plugin} is switched off in {unit}; switch it on again first.")
             command = Command(
                 session=session, now=self.clock.now(), actor=actor, plugin=plugin, unit=unit,
                 people=people, calendar=calendar, config=setting.config if setting else None,

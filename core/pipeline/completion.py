@@ -81,9 +81,7 @@ def write_fresh(
             rows.outbox.append(follow_up_row(work, around))
     delivery_rows = [delivery_row(delivery, work, around) for work in works for delivery in work.deliveries]
     states = _records({work.record.key: work.record for work in works}.values(), around)
-    held = [{"b_timer": work.hold_timer[0], "b_round": work.hold_timer[1]} for work in works if work.hold_timer]
-    if held:
-        connection.execute(_HOLD_TIMER, held)
+    _hold(connection, [work.hold_timer for work in works if work.hold_timer])
     marks = [{"key_seq": work.row.seq, **event_marks(work)} for work in works]
     marked = Update(events, ("seq",), marks, f"t.status = '{EventStatus.ACCEPTED}'")
     rows.write(connection, [states, Insert(deliveries, delivery_rows)], marked)
@@ -110,6 +108,7 @@ def write_stored(
     """Write the outcomes of deliveries that were stored before, and let go what waited for them."""
     written = Written(deliveries=len(stored))
     rows = Rows()
+    _hold(connection, [timer for item in stored if (timer := _timer_to_hold(item)) is not None])
     for item in stored:
         take(connection, rows, item.delivery, item.event_row, item.record, around, care)
     rows.write(connection, [_records([item.record for item in stored], around)])
@@ -134,6 +133,21 @@ def write_stored(
     step("marked_done")
     written.wake_outbox = rows.has_messages or bool(rows.outbox)
     return written
+
+
+def _timer_to_hold(item: StoredDelivery) -> tuple[str, int] | None:
+    """Return id and round of a timer whose due event waited, and whose plugin was switched off meanwhile."""
+    delivery = item.delivery
+    if item.event_row.type != "timer.due" or delivery.planned_as is not DeliveryStatus.SKIPPED or delivery.generation:
+        return None
+    data = json.loads(item.event_row.data)
+    return data["timer_id"], data["round"]
+
+
+def _hold(connection: Connection, fired: Sequence[tuple[str, int]]) -> None:
+    """Hold timers that fired, given by id and round, so that they fire again when their plugin is switched on."""
+    if fired:
+        connection.execute(_HOLD_TIMER, [{"b_timer": timer, "b_round": round_} for timer, round_ in fired])
 
 
 def _seconds(delivery: DeliveryWork) -> float:

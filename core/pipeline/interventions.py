@@ -16,6 +16,7 @@ from core.pipeline.driver_locks import wait_for_lane
 from core.pipeline.wake import notify
 from core.store import audit
 from core.store.database import Database
+from core.store.reading.retention import removed_up_to
 from core.store.tables import deliveries, events, outbox, quarantines
 from core.store.waiting import release
 from core.time.clock import Clock
@@ -49,6 +50,11 @@ class Interventions:
                 raise Conflict(
                     f"{row.plugin} is still in quarantine in {row.unit}; switch it on again first, then its"
                     " deliveries run in order."
+                )
+            if row.event_seq <= removed_up_to(connection):
+                raise Conflict(
+                    "What came before this event was removed when its time was up, so the plugin could not see the"
+                    " record as it was then; the delivery cannot be retried."
                 )
             check_delivery_step(before, DeliveryStatus.AVAILABLE)
             _update(

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Connection
 
@@ -39,6 +39,13 @@ class Place:
     people: People
 
 
+class Linked(NamedTuple):
+    """A record that another one names: its last event, and what it holds as of that."""
+
+    last_seq: int
+    snapshot: Mapping[str, Any]
+
+
 @dataclass(slots=True)
 class Surroundings:
     """What planning and running look at beside the events: configuration, plugins, quarantine, open deliveries."""
@@ -50,7 +57,7 @@ class Surroundings:
     quarantined: frozenset[tuple[str, str]] = frozenset()  # (unit, plugin)
     open_before: Open = field(default_factory=dict)  # of the batch's records
     crashed: frozenset[tuple[str, str]] = frozenset()  # (event id, plugin) that took the last worker down
-    snapshots: dict[RecordKey, Mapping[str, Any] | None] = field(default_factory=dict)
+    others: dict[RecordKey, Linked | None] = field(default_factory=dict)  # records the batch does not merge into
     batch: Mapping[RecordKey, RecordWork] = field(default_factory=dict)  # records that the batch itself merges into
     timers: Mapping[str, tuple[int, str]] = field(default_factory=dict)  # timer id -> its round and status now
     baselines: list[dict[str, Any]] = field(default_factory=list)  # long folds, to be kept with what is written
@@ -90,15 +97,19 @@ class Surroundings:
             return bool(known.hears(event_type))
         return event_type in EVENT_TYPES or event_type.startswith(f"{plugin}.")
 
-    def linked(self, source: str, kind: str, record_id: str) -> Mapping[str, Any] | None:
-        """Return another record's current snapshot, with what this batch merged so far; remembered for the batch."""
+    def linked(self, source: str, kind: str, record_id: str) -> Linked | None:
+        """Return another record as it stands, with what this batch merged so far; remembered for the batch.
+
+        Its last event and its snapshot are read together, so that who compares the one knows of which the other is.
+        """
         key = (source, kind, record_id)
-        if key in self.batch:
-            return self.batch[key].state.snapshot or None
-        if key not in self.snapshots:
-            rows = by_record(self.connection, "t.snapshot", "records", [key])
-            self.snapshots[key] = json.loads(rows[0][0]) if rows else None
-        return self.snapshots[key]
+        work = self.batch.get(key)
+        if work is not None:
+            return Linked(work.last_seq, work.state.snapshot) if work.exists or work.touched else None
+        if key not in self.others:
+            rows = by_record(self.connection, "t.last_seq, t.snapshot", "records", [key])
+            self.others[key] = Linked(int(rows[0][0]), json.loads(rows[0][1])) if rows else None
+        return self.others[key]
 
 
 def load_records(connection: Connection, keys: list[RecordKey]) -> dict[RecordKey, RecordWork]:
@@ -177,7 +188,7 @@ def _find_unit(work: EventWork, around: Surroundings, said: str | None) -> None:
         row.source,
         said,
         record.state.snapshot,
-        lambda kind, record_id: around.linked(row.source, kind, record_id),
+        lambda kind, record_id: getattr(around.linked(row.source, kind, record_id), "snapshot", None),
     )
     work.unit, work.unit_reason = unit, reason
     if is_merged(row.type, row.kind):

@@ -18,8 +18,8 @@ from core.pipeline.history import Place, fold, fold_question, record_as_of
 from core.pipeline.open_deliveries import earlier_open, open_question, standing
 from core.pipeline.plan import Surroundings, record_states, records_question
 from core.pipeline.slot import Call, CallSlot
-from core.pipeline.work import DeliveryWork, RecordKey, RecordWork, build_event, record_key
-from core.store.lists import among, by_record
+from core.pipeline.work import DeliveryWork, RecordWork, build_event, record_key
+from core.store.lists import among
 from core.store.plugin_session import BufferedSession, Overlay, lay_over
 from core.store.tables import events
 from core.store.together import ask_together, every_column, typed_rows
@@ -40,21 +40,13 @@ class RecordsAsOf:
         if kind not in KINDS:
             return None
         key = (self._event.source, kind, record_id)
-        last_seq = self._last_seq(key)
-        if last_seq is None:
+        found = self._around.linked(*key)
+        if found is None:
             return None
-        if last_seq <= self._seq:
-            snapshot = self._around.linked(*key)
-        else:
+        snapshot = found.snapshot
+        if found.last_seq > self._seq:
             snapshot = record_as_of(self._around.connection, *key, self._seq).snapshot
         return builder_for(KINDS[kind])({"id": record_id, **snapshot}) if snapshot else None
-
-    def _last_seq(self, key: RecordKey) -> int | None:
-        work = self._around.batch.get(key)
-        if work is not None:
-            return work.last_seq if work.exists or work.touched else None
-        rows = by_record(self._around.connection, "t.last_seq", "records", [key])
-        return int(rows[0][0]) if rows else None
 
 
 def run(

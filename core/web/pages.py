@@ -54,7 +54,7 @@ _OTHER = ("系统出错了，您的操作没有生效，请稍后再试。", "So
 class _LookingDesk(Desk):
     """The desk of a request that only looks."""
 
-    def command(self, *, plugin: str, unit: str, actor: str) -> NoReturn:
+    def command(self, *, plugin: str, unit: str, actor: str, while_off: bool = False) -> NoReturn:
         """Refuse: a link is opened by machines, too, before a person has seen it."""
         raise NotAllowed("A page changes nothing when it is looked at; act on POST.")
 

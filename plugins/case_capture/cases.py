@@ -141,7 +141,8 @@ def _open(case_id: str, actor: str, units: Units) -> Iterator[tuple[Command, Cas
     desk = current_desk()
     with desk.read() as session:
         unit = read_case(session, case_id, units).unit
-    with desk.command(plugin=PLUGIN, unit=unit, actor=actor) as command:
+    # What was captured is the people's own, whether more is captured or not.
+    with desk.command(plugin=PLUGIN, unit=unit, actor=actor, while_off=True) as command:
         case = command.session.scalars(sa.select(Case).where(Case.id == case_id).with_for_update()).one_or_none()
         if case is None or (units is not None and case.unit not in units):
             raise NotFound(f"There is no case {case_id[:80]} here, or it is not yours to see.")

@@ -159,6 +159,7 @@ def test_keys_are_recorded_when_made_and_revoked_and_a_second_revocation_is_none
 
 def test_a_person_s_decision_is_recorded_with_its_outcome_and_not_with_words_about_the_record(world: World) -> None:
     world.version()
+    world.enabled["energy", "quote_approval"] = True
     configuration = dataclasses.replace(world.configuration(), calendars=build_calendars(BUILT_IN))
     desk = Desk(world.database, world.clock, lambda: configuration)
     decide = Decide(kind="approval", outcome="approved", summary="远航铝业 gets 5 %", rule="person_approve",

@@ -44,6 +44,15 @@ def test_what_is_decided_by_a_version_that_is_no_longer_in_force_leaves_nothing(
     assert len(kit.rows(tables.decisions)) == 1
 
 
+def test_nothing_is_decided_for_a_plugin_that_is_switched_off(database: Database) -> None:
+    kit = Kit(database, {"approvals": plugin("approvals")})
+    desk = Desk(database, kit.clock, lambda: configuration(kit))
+    kit.switch("default", "approvals", on=False)
+    with pytest.raises(Conflict, match="approvals is switched off in default"):
+        decide(desk)
+    assert kit.rows(tables.decisions) == []
+
+
 def test_a_change_waits_for_the_decision_that_is_being_made_by_the_version_before(postgres_url: str) -> None:
     with contextlib.closing(Database(postgres_url)) as database, somebody(postgres_url) as other:
         migrate(database, [])

@@ -50,7 +50,7 @@ class Linked:
             return token_of(connection, link, self.row.id, START)
 
     def use(self, token: str, plugin: str = "alpha") -> LinkClaims:
-        with self.desk.command(plugin=plugin, unit="default", actor="zhang_wei") as command:
+        with self.desk.command(plugin=plugin, unit="default", actor="zhang_wei", while_off=True) as command:
             return use_link(command, token)
 
 

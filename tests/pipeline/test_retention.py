@@ -339,3 +339,23 @@ def test_a_long_history_is_folded_once_and_then_from_its_baseline(
     place.kit.drain()
     assert [record for identity, record in place.seen if identity == last] == [*tries, tries[0]]
     assert kept.seq == 9
+
+
+def test_a_delivery_whose_records_earlier_events_were_removed_is_not_retried(database: Database) -> None:
+    place = Place(database)
+    place.kit.limits(max_attempts=1)
+    place.kit.plugins["beta"] = plugin("beta", on_event=lambda event, ctx: 1 / 0)
+    place.kit.send("lead.updated", "L1", version=1, completeness="delta", name="王")
+    place.kit.send("lead.updated", "L1", version=2, completeness="delta", status="timer")
+    place.kit.send("lead.updated", "L1", version=3, completeness="delta", status="new")
+    place.kit.drain()
+    place.kit.later(days=31)
+    place.prune()
+    [left] = place.kit.rows(tables.events)
+    [delivery] = place.kit.rows(tables.deliveries, tables.deliveries.c.plugin == "beta")
+    assert (left.seq, delivery.status) == (2, "discarded")
+    with pytest.raises(Conflict, match="What came before this event was removed"):
+        Interventions(place.kit.database, place.kit.clock).retry_delivery(delivery.id, actor="it")
+    assert [row.status for row in place.kit.rows(tables.deliveries, tables.deliveries.c.plugin == "beta")] == [
+        "discarded"
+    ]

@@ -339,3 +339,34 @@ def test_a_held_timer_that_a_worker_is_writing_is_let_go_when_the_worker_is_done
 
 def _is_away(connection: sa.Connection, configuration: Any) -> tuple[int, bool]:
     raise StorageUnavailable("the database is away")
+
+
+def test_a_timer_whose_delivery_was_open_when_its_plugin_was_switched_off_fires_when_it_is_on_again(
+    database: Database,
+) -> None:
+    broken, fired = [True], []
+
+    def due(event: Any, ctx: Any) -> list[Any]:
+        if broken:
+            raise RuntimeError("not now")
+        fired.append((event.data.round, event.late))
+        return []
+
+    start = {"on_complaint_opened": lambda event, ctx: [StartTimer(timer="t", due_at=ctx.now + timedelta(minutes=1))]}
+    kit = Kit(database, {"sla": plugin("sla", **start, on_timer_due=due)})
+    kit.send("complaint.opened", "C1")
+    kit.drain()
+    kit.later(minutes=2)
+    kit.drain()
+    assert [row.status for row in kit.rows(tables.timers)] == ["fired"]
+    kit.switch("default", "sla", on=False)
+    kit.later(hours=1)
+    kit.drain()
+    [delivery] = kit.rows(tables.deliveries, tables.deliveries.c.status == "skipped")
+    assert [row.status for row in kit.rows(tables.timers)] == ["held"] and "switched off" in delivery.reason
+    broken.clear()
+    kit.switch("default", "sla", on=True)
+    with database.write() as connection:
+        release_held(connection, kit.current(connection))
+    kit.drain()
+    assert fired == [(2, True)]

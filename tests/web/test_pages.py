@@ -77,6 +77,7 @@ class Site:
     def __init__(self, database: Database, folder: Path) -> None:
         self.world = World(database)
         self.world.version()
+        self.world.enabled["energy", "quote_approval"] = True
         self.decided: list[str] = []
         (folder / "templates").mkdir(parents=True)
         (folder / "templates" / "decide.html").write_text(DECIDE)
