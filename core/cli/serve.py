@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fcntl
 import functools
@@ -149,8 +150,22 @@ def _run(
     supervisor = Supervisor(children, on_started=say, on_ready=lambda: tell(READY), on_stopping=lambda: tell(STOPPING))
     code = supervisor.run()
     shutil.rmtree(folder, ignore_errors=True)
+    if has_shares:
+        _put_away(environment.database_url)
     del held
     sys.exit(code)
+
+
+def _put_away(database_url: str) -> None:
+    """Bring what was committed last from the log into the SQLite file, so that the file alone is the whole database.
+
+    The processes end without closing it, since they may have to end at any moment; whoever closes it last copies.
+    """
+    from core.store.database import Database
+
+    database = Database(database_url, pool_size=1)
+    with contextlib.suppress(StorageUnavailable), contextlib.closing(database), database.read() as connection:
+        connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
 
 
 def _load_code(roles: tuple[str, ...]) -> None:

@@ -37,13 +37,13 @@ http {{
 def lay_out(folder: Path, upstreams: Sequence[int], port: int, *, inside: Sequence[str] = ("127.0.0.0/8",)) -> Path:
     """Write a folder like /etc/nginx around the shipped site.conf; return its nginx.conf.
 
-    Only what differs from place to place is changed: ports, addresses that are inside, and TLS, which needs a
+    Only what differs from place to place is changed: ports, addresses that are inside, the log, and TLS, which needs a
     certificate.
     """
     beside = folder / "outrigger"
     beside.mkdir(parents=True)
     site = (NGINX / "site.conf").read_text(encoding="utf-8")
-    (beside / "site.conf").write_text(site.replace("/dev/stdout", f"{folder}/access.log"), encoding="utf-8")
+    (beside / "site.conf").write_text(site, encoding="utf-8")
     place = (NGINX / "place.conf").read_text(encoding="utf-8")
     servers = re.findall(r"server 127\.0\.0\.1:(\d+)", place)
     assert len(servers) == len(upstreams)
@@ -52,7 +52,8 @@ def lay_out(folder: Path, upstreams: Sequence[int], port: int, *, inside: Sequen
     networks = "".join(f"    {network} 1;\n" for network in inside)
     place = re.sub(r"default 0;\n(?:    [\d./]+ 1;\n)+", lambda _: f"default 0;\n{networks}", place)
     (beside / "place.conf").write_text(place, encoding="utf-8")
-    (beside / "listen.conf").write_text(f"listen 127.0.0.1:{port};\nserver_name localhost;\n", encoding="utf-8")
+    listen = f"listen 127.0.0.1:{port};\nserver_name localhost;\naccess_log {folder}/access.log outrigger;\n"
+    (beside / "listen.conf").write_text(listen, encoding="utf-8")
     main = folder / "nginx.conf"
     main.write_text(MAIN.format(folder=folder), encoding="utf-8")
     return main

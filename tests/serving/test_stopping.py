@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import shutil
 import signal
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +22,7 @@ from core.cli.service_manager import READY, STOPPING, tell
 from core.cli.web_process import _WebParts
 from core.host.environment import read_environment
 from core.model.errors import ConfigurationRefused
-from tests.serving.served import CONFIG, Served
+from tests.serving.served import CONFIG, Served, served
 from tests.serving.test_supervision import MANIFEST
 from wsgi import assembly
 
@@ -168,3 +170,15 @@ def test_an_app_of_another_server_believes_as_many_proxies_as_it_is_told(
 def test_a_number_of_proxies_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationRefused, match="OUTRIGGER_PROXY_HOPS"):
         read_environment({"OUTRIGGER_PROXY_HOPS": text})
+
+
+def test_the_file_of_a_server_that_was_stopped_is_the_whole_database(tmp_path: Path) -> None:
+    file, copied = tmp_path / "outrigger.sqlite3", tmp_path / "copied.sqlite3"
+    with served(tmp_path, f"sqlite:///{file}") as server:
+        for number in range(5):
+            assert server.post("lead.created", f"L{number}")[0] == 202
+        assert server.stop() == 0
+        shutil.copyfile(file, copied)
+        assert not Path(f"{file}-wal").exists()
+    with sqlite3.connect(copied) as connection:
+        assert connection.execute("SELECT count(*) FROM events WHERE origin = 'crm'").fetchall() == [(5,)]
