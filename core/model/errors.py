@@ -60,6 +60,12 @@ class StorageUnavailable(OutriggerError):
     http_status = 503
 
 
+class CommitUncertain(StorageUnavailable):
+    """The database went away while this was stored; whether it was is not known. Look before you repeat it."""
+
+    code = "storage.uncertain"
+
+
 class ItemRejected(OutriggerError):
     """An authentic item does not map onto a canonical event; it is stored as rejected with this reason."""
 

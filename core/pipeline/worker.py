@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from core.host.plugin import Plugin
-from core.model.errors import StorageUnavailable
+from core.model.errors import CommitUncertain, StorageUnavailable
 from core.pipeline.completion import Written
 from core.pipeline.dispatch import ConfigurationSource, Dispatcher, Redo
 from core.pipeline.driver_locks import Fenced, Share, take_lease
@@ -122,6 +122,10 @@ def after_crash(
                 limit = configurations.current(connection).dispatch.crashes_to_quarantine
                 active = record_crash(connection, call, how, clock.now(), limit=limit)
             break
+        except CommitUncertain as error:
+            # Rather one crash too few than one that is counted twice.
+            _log.warning("crash_may_be_counted", unit=call.unit, plugin=call.plugin, reason=error.message)
+            return
         except StorageUnavailable as error:
             _log.warning("database_away", reason=error.message, retry_in_s=pause_s)
             if stopping():

@@ -15,10 +15,10 @@ from types import ModuleType
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.engine import URL, Connection, Engine, RootTransaction, make_url
 from sqlalchemy.pool import QueuePool
 
-from core.model.errors import ConfigurationRefused, StorageUnavailable
+from core.model.errors import CommitUncertain, ConfigurationRefused, StorageUnavailable
 from core.store.faults import storage_fault
 from core.store.idle_limit import IDLE_LIMIT_S, session_name
 from core.store.refusals import refusal
@@ -41,6 +41,9 @@ seconds. By default a process whose database host vanished would wait for a quar
 
 TRUSTED_S = 1.0
 """For how long after its last use a connection to PostgreSQL is taken to be alive, without asking it first."""
+
+ADMIN_SHUTDOWN = "57P01"
+"""What PostgreSQL says to whom it sends away, be it behind a commit that waited for a standby."""
 
 WAL_SAFE_SINCE = (3, 51, 3)
 """SQLite 3.7.0 to 3.51.2 can lose committed WAL frames in a race at a WAL reset; from here on it is mended."""
@@ -188,11 +191,15 @@ class Database:
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
-        """Hand out a connection inside a write transaction; durable when the block ends, rolled back if it raises."""
+        """Hand out a connection inside a write transaction; durable when the block ends, rolled back if it raises.
+
+        Raises StorageUnavailable; CommitUncertain when the answer to the commit itself was lost.
+        """
         with self._as_storage_error():
             if self._turnstile is None:
-                with self.engine.begin() as connection:
+                with self.engine.connect() as connection, connection.begin() as transaction:
                     yield connection
+                    _commit(transaction)
                 return
             with self.engine.connect() as connection, self._turnstile:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -241,6 +248,17 @@ class Database:
         self.engine.dispose()
         if self._turnstile is not None:
             self._turnstile.close()
+
+
+def _commit(transaction: RootTransaction) -> None:
+    """Commit on PostgreSQL. Raises CommitUncertain when the connection breaks before the answer."""
+    try:
+        transaction.commit()
+    except sa.exc.DBAPIError as error:
+        # Who is told why knows that it failed; but a server that is shut down may have committed before it says so.
+        if error.connection_invalidated and getattr(error.orig, "sqlstate", None) in (None, ADMIN_SHUTDOWN):
+            raise CommitUncertain(f"{CommitUncertain.__doc__} {refusal(error)}") from error
+        raise
 
 
 def _set_journal(connection: Any, mode: str) -> str:

@@ -46,9 +46,16 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         "系统暂时繁忙，您的操作没有生效，请稍后再试。",
         "The server cannot store anything at this moment, so nothing was done. Try again soon.",
     ),
+    "storage.uncertain": (
+        "保存时连接中断，无法确定您的操作是否生效。请重新打开链接查看结果。",
+        "The connection broke while this was stored; whether it was done is not known. Open the link again to see.",
+    ),
     "too_large": ("提交的内容太长。", "What was sent is too long."),
 }
-_OTHER = ("系统出错了，您的操作没有生效，请稍后再试。", "Something went wrong, and nothing was done. Try again later.")
+_OTHER = (
+    "系统出错了。请先重新打开链接查看您的操作是否生效，再决定是否重试。",
+    "Something went wrong. Open the link again to see whether it was done, before you try again.",
+)
 
 
 class _LookingDesk(Desk):

@@ -162,7 +162,7 @@ def _of_anything(error: Exception) -> Response:
 def _unexpected() -> Response:
     return problem(
         500, "outrigger.error", "Something went wrong inside Outrigger.",
-        "The server's log has the details under this request's id; nothing of the request was kept.",
+        "The server's log has the details under this request's id. Look whether it was done before you repeat it.",
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import sqlite3
 import threading
@@ -10,12 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
 import core.store.database as database_module
 from core.model.effects import Decide, StartTimer
-from core.model.errors import ConfigurationRefused, StorageUnavailable
+from core.model.errors import CommitUncertain, ConfigurationRefused, StorageUnavailable
 from core.store import tables
 from core.store.database import Database
 from core.store.faults import is_storage_fault
@@ -395,3 +397,27 @@ def test_with_a_rollback_journal_a_reader_and_writers_do_not_lock_each_other_out
     stop.set()
     reader.join()
     assert written(old_sqlite) == [str(number) for number in range(30)]
+
+
+def test_a_commit_whose_answer_is_lost_is_not_called_undone(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = psycopg.Connection.commit
+
+    def commit_without_an_answer(self: Any) -> None:
+        commit(self)
+        self.close()
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    with contextlib.closing(Database(postgres_url)) as database:
+        with database.write() as connection:
+            connection.exec_driver_sql("CREATE TABLE kept (n int)")
+        with monkeypatch.context() as away:
+            away.setattr(psycopg.Connection, "commit", commit_without_an_answer)
+            with pytest.raises(CommitUncertain, match="Look before you repeat it"), database.write() as connection:
+                connection.exec_driver_sql("INSERT INTO kept VALUES (1)")
+        with database.read() as connection:
+            assert connection.exec_driver_sql("SELECT n FROM kept").fetchall() == [(1,)]
+        # Before the commit nothing is uncertain.
+        with pytest.raises(StorageUnavailable) as refused, database.write() as connection:
+            connection.connection.driver_connection.close()  # type: ignore[union-attr]
+            connection.exec_driver_sql("INSERT INTO kept VALUES (2)")
+        assert refused.value.code == "storage.unavailable"

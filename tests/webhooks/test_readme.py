@@ -94,6 +94,7 @@ def test_every_error_code_of_the_routes_stands_in_the_readme():
         "webhook.too_large",
         "webhook.media_type",
         "storage.unavailable",
+        "storage.uncertain",
         "secret.unavailable",
         "source.misconfigured",
     ):
