@@ -9,7 +9,6 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 
 import structlog
 from celery import Celery, bootsteps, signals
@@ -134,7 +133,7 @@ class LaneDrainer:
     def _go_on(self) -> None:
         now = self._around.clock.now()
         with self._around.database.statements() as connection:
-            waiting = left_behind(connection, now, after=timedelta(0))
+            waiting = left_behind(connection, now, after=None)
             mark(connection, waiting, now)
         if waiting:
             self.post.publish(waiting, AND_ANOTHER)

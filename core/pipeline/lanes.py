@@ -26,6 +26,9 @@ LEFT_BEHIND = timedelta(seconds=1)
 FORGOTTEN = timedelta(seconds=5)
 """How old a mark may grow before its message counts as lost."""
 
+EVER = 2**62
+"""A time, in microseconds, before which everything was."""
+
 LOOKED_AT = 2000
 """How many of the oldest events, and of the longest due deliveries, one look goes through."""
 
@@ -41,7 +44,7 @@ ON CONFLICT (lane) DO NOTHING RETURNING lane
 """
 _RENEW = f"""
 UPDATE dirty_lanes SET marked_at = %s FROM {_SOON} WHERE lane IN (
-    SELECT lane FROM dirty_lanes WHERE lane = ANY(%s::int[]) AND marked_at <= %s FOR UPDATE SKIP LOCKED
+    SELECT lane FROM dirty_lanes WHERE lane = ANY(%s::int[]) AND marked_at NOT BETWEEN %s AND %s FOR UPDATE SKIP LOCKED
 ) RETURNING lane
 """
 # A mark that somebody else is setting or taking away at this moment is theirs, and nobody waits for them.
@@ -68,11 +71,14 @@ def mark(connection: Connection, lanes: Iterable[int], now: datetime) -> list[in
 
 
 def renew(connection: Connection, lanes: Iterable[int], now: datetime) -> list[int]:
-    """Return those of `lanes` whose mark has stood too long, so that their message counts as lost; it stands anew."""
+    """Return those of `lanes` whose mark has stood too long, so that their message counts as lost; it stands anew.
+
+    So does a mark of a time to come: whoever set it has a clock that is ahead, and how long it stands nobody knows.
+    """
     wanted = sorted(set(lanes))
     if not wanted:
         return []
-    rows = connection.exec_driver_sql(_RENEW, (to_micros(now), wanted, to_micros(now - FORGOTTEN)))
+    rows = connection.exec_driver_sql(_RENEW, (to_micros(now), wanted, to_micros(now - FORGOTTEN) + 1, to_micros(now)))
     return sorted(int(row[0]) for row in rows)
 
 
@@ -86,7 +92,11 @@ def is_marked(connection: Connection, lane: int) -> bool:
     return connection.exec_driver_sql("SELECT 1 FROM dirty_lanes WHERE lane = %s", (lane,)).first() is not None
 
 
-def left_behind(connection: Connection, now: datetime, *, after: timedelta = LEFT_BEHIND) -> list[int]:
-    """Return lanes with events that wait for longer than `after`, or with due deliveries."""
-    rows = connection.exec_driver_sql(_LEFT_BEHIND, (to_micros(now - after), to_micros(now)))
+def left_behind(connection: Connection, now: datetime, *, after: timedelta | None = LEFT_BEHIND) -> list[int]:
+    """Return lanes with events that wait for longer than `after`, or with due deliveries.
+
+    Without `after` every event counts, be it of a machine whose clock is ahead of this one's.
+    """
+    latest = EVER if after is None else to_micros(now - after)
+    rows = connection.exec_driver_sql(_LEFT_BEHIND, (latest, to_micros(now)))
     return [int(row[0]) for row in rows]

@@ -54,6 +54,17 @@ def test_lanes_with_events_that_wait_for_more_than_a_second_are_left_behind(data
         assert left_behind(connection, NOW + LEFT_BEHIND) == sorted(stored.lanes)
 
 
+def test_events_and_marks_of_a_machine_whose_clock_is_ahead_are_found_at_once(database: Database) -> None:
+    behind = NOW - timedelta(minutes=10)
+    with database.write() as connection:
+        stored = store(connection, [lead("L-1"), lead("L-2")], NOW)
+        lanes = sorted(stored.lanes)
+        assert mark(connection, lanes, NOW) == lanes
+        assert left_behind(connection, behind, after=None) == lanes
+        assert renew(connection, lanes, behind) == lanes
+        assert renew(connection, lanes, behind) == []
+
+
 @given(steps=st.lists(st.tuples(st.sampled_from(["mark", "renew", "clean", "wait"]), st.integers(0, 3)), max_size=30))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_marking_is_a_set_of_lanes_with_the_time_each_was_told_of(database: Database, steps: list[Any]) -> None:

@@ -187,10 +187,12 @@ def test_what_is_not_there_is_a_page_too(site: Site, path: str) -> None:
         assert response.status_code == 404 and response.mimetype == "text/html"
 
 
-@pytest.mark.parametrize("path", ["/pages/quote-approval/broken/x", "/pages/quote-approval/broken/away"])
-def test_what_breaks_inside_stays_inside(site: Site, path: str) -> None:
-    for query, words in (("?lang=zh", "没有生效"), ("?lang=en", "nothing was done")):
-        response = site.client.get(path + query)
+@pytest.mark.parametrize(
+    ("what", "zh", "en"), [("x", "是否生效", "whether it was done"), ("away", "没有生效", "nothing was done")]
+)
+def test_what_breaks_inside_stays_inside(site: Site, what: str, zh: str, en: str) -> None:
+    for query, words in (("?lang=zh", zh), ("?lang=en", en)):
+        response = site.client.get(f"/pages/quote-approval/broken/{what}{query}")
         assert response.status_code in (500, 503) and words in response.text
         assert "canary-5d1e" not in response.text and "secret-path" not in response.text
 
