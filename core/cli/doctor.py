@@ -20,7 +20,7 @@ MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 @command(_root, "doctor")
 @click.pass_obj
 def doctor(session: Session, as_json: bool) -> None:
-    """Examine database, disk, configuration, secrets, plugins and clock; exit with 1 when something fails."""
+    """Examine database, disk, broker, configuration, secrets, plugins and clock; exit with 1 when something fails."""
     found = examine(session)
     failed = [item for item in found if item.level == "fail"]
     if as_json:

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from core.cli.broker_findings import broker
 from core.cli.finding import Finding
 from core.cli.machine_findings import disk, write_queue
 from core.cli.people_findings import people
@@ -245,5 +246,5 @@ def retention(session: Session) -> list[Finding]:
 
 
 CHECKS: Sequence[Callable[[Session], list[Finding]]] = (
-    database, sqlite_version, disk, write_queue, configuration, secrets, people, plugins, clock, retention,
+    database, sqlite_version, disk, write_queue, broker, configuration, secrets, people, plugins, clock, retention,
 )  # fmt: skip

@@ -15,11 +15,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from core.cli import findings, machine_findings
+from core.cli.broker_findings import broker
 from core.cli.finding import Finding
 from core.cli.session import Session
 from core.store import database as store
 from core.store.database import Database
 from core.time.clock import FrozenClock
+from tests.fleet.brokers import answering_broker
 
 from .conftest import BOTH, Terminal
 
@@ -65,6 +67,21 @@ def test_missing_migrations_fail_with_the_command_that_helps(bare: Terminal) -> 
 def test_a_database_that_is_away_fails(terminal: Terminal) -> None:
     terminal.environ["OUTRIGGER_DATABASE_URL"] = "postgresql+psycopg://postgres@127.0.0.1:1/none"
     assert levels(terminal, 1)["database"][0] == "fail"
+
+
+@pytest.mark.parametrize("name", ["rabbitmq", "redis"])
+def test_a_broker_that_answers_is_in_order(terminal: Terminal, postgres_url: str, name: str) -> None:
+    terminal.environ |= {"OUTRIGGER_DATABASE_URL": postgres_url, "OUTRIGGER_BROKER_URL": answering_broker(name)}
+    assert look(broker, terminal).level == "ok"
+
+
+def test_a_broker_that_takes_no_such_user_or_is_away_fails(terminal: Terminal, postgres_url: str) -> None:
+    right = make_url(answering_broker("rabbitmq"))
+    terminal.environ["OUTRIGGER_DATABASE_URL"] = postgres_url
+    for wrong in (right.set(password="not it"), right.set(port=1)):
+        terminal.environ["OUTRIGGER_BROKER_URL"] = wrong.render_as_string(hide_password=False)
+        found = look(broker, terminal)
+        assert found.level == "fail" and "OUTRIGGER_BROKER_URL" in found.advice and "not it" not in found.detail
 
 
 @pytest.mark.parametrize(

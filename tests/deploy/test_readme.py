@@ -32,7 +32,10 @@ def test_every_plan_in_the_table_is_what_the_figures_give() -> None:
         given = eval(f"plan({call})", {"plan": plan})
         said = f"{given['workers']:.0f} worker" + ("s" if given["workers"] > 1 else "")
         webs = f"{given['webs']:.0f} web" + ("s" if given["webs"] > 1 else "")
-        assert told == f"{given['busiest_events_per_s']} events/s at the peak, {webs}, {said}, {given['disk_gb']} GB"
+        assert told == (
+            f"{given['busiest_events_per_s']} events/s at the peak, {webs}, {said}, {given['disk_gb']} GB, of which"
+            f" {given['id_index_gb']} GB id index"
+        )
 
 
 def test_the_figures_are_those_of_the_last_full_run() -> None:
