@@ -280,3 +280,15 @@ def test_a_web_is_healthy_when_it_is_ready(health: Any) -> None:
         finally:
             parent.communicate()
     assert "refused" in health.fault(1, url) or "worker" in health.command_of(1)
+
+
+def test_the_proxy_of_a_host_logs_to_a_file_since_a_service_has_a_socket_for_its_standard_output() -> None:
+    logs = {
+        path.relative_to(DEPLOY).as_posix(): re.findall(
+            r"^\s*access_log (\S+) outrigger;$", path.read_text(), re.MULTILINE
+        )
+        for path in (*DEPLOY.glob("nginx/*.conf"), *DEPLOY.glob("compose/*.conf"))
+    }
+    assert {name: found for name, found in logs.items() if found} == {
+        "nginx/listen.conf": ["/var/log/nginx/outrigger.log"], "compose/listen.conf": ["/dev/stdout"],
+    }  # fmt: skip
