@@ -131,7 +131,8 @@ class Server:
         deadline = time.monotonic() + patience_s
         while True:
             answer = get(self.port, "/readyz", host=self.address)
-            if answer is not None and answer.status == 200:
+            # Until the web process of a killed server is gone it may answer in the place of the new one.
+            if answer is not None and answer.status == 200 and self.children():
                 return
             if self._process is not None and self._process.poll() is not None:
                 raise ServerFailed(f"`outrigger serve` ended with {self._process.returncode}:\n{self.log_tail()}")
