@@ -17,7 +17,15 @@ from sqlalchemy.engine import Connection
 
 from core.host.plugin import Plugin
 from core.host.settings import Configuration
-from core.model.errors import Conflict, InvalidRequest, NotFound, OutriggerError, ReplayCutOff, did_you_mean
+from core.model.errors import (
+    CommitUncertain,
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    OutriggerError,
+    ReplayCutOff,
+    did_you_mean,
+)
 from core.model.outcomes import EventStatus
 from core.pipeline.inbox import wait_for_turn
 from core.pipeline.listening import hears
@@ -328,8 +336,13 @@ def _meant(chosen: EventFilter) -> list[sa.ColumnElement[bool]]:
 
 def _cut_off(done: int, of: int, last: str, error: Exception) -> ReplayCutOff:
     why = error.message if isinstance(error, OutriggerError) and error.http_status < 500 else type(error).__name__
+    # The batch whose answer was lost is counted nowhere: it is replayed wholly or not at all.
+    doubtful = (
+        f" Whether the next {min(BATCH, of - done)} are replayed too is not known: look at their deliveries first."
+    )
     return ReplayCutOff(
         f"The replay ended after {done} of {of} events, of which {last} was the last; these are replayed and stay so."
+        f"{doubtful if isinstance(error, CommitUncertain) else ''}"
         f" For the others ask for an estimate of what came after it, by `since`. The reason was: {why}"
     )
 

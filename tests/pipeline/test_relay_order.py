@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -18,9 +19,19 @@ from core.store.database import Database
 from core.store.migrate import migrate
 from tests.pipeline.kit import Kit, plugin
 
+Hosts = tuple[Database, Database]
+
 
 def emit(event: Any, ctx: Any) -> list[Any]:
     return [EmitEvent(type="alpha.noted", data={"number": event.record.score})]
+
+
+@pytest.fixture
+def hosts(postgres_url: str) -> Iterator[Hosts]:
+    """The same database as two hosts have it open."""
+    with contextlib.closing(Database(postgres_url)) as database, contextlib.closing(Database(postgres_url)) as its:
+        migrate(database, [])
+        yield database, its
 
 
 def kit_on(database: Database) -> Kit:
@@ -48,56 +59,52 @@ def test_the_clock_of_who_wrote_a_follow_up_neither_delays_it_nor_lets_a_later_o
     assert noted(kit) == sent
 
 
-def test_a_courier_that_is_held_up_is_not_overtaken_by_another(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with contextlib.closing(Database(postgres_url)) as database, contextlib.closing(Database(postgres_url)) as its:
-        migrate(database, [])
-        kit = kit_on(database)
-        first, second = courier_of(kit, database), courier_of(kit, its)
-        sent = [kit.send("lead.updated", "L1", version=1, score=1)]
+def test_a_courier_that_is_held_up_is_not_overtaken_by_another(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    database, its = hosts
+    kit = kit_on(database)
+    first, second = courier_of(kit, database), courier_of(kit, its)
+    sent = [kit.send("lead.updated", "L1", version=1, score=1)]
+    kit.dispatcher.drain()
+    store = courier.store
+
+    def be_held_up(*arguments: Any, **named: Any) -> Any:
+        monkeypatch.setattr(courier, "store", store)
+        sent.append(kit.send("lead.updated", "L1", version=2, score=2))
         kit.dispatcher.drain()
-        store = courier.store
+        second.pass_on()
+        return store(*arguments, **named)
 
-        def be_held_up(*arguments: Any, **named: Any) -> Any:
-            monkeypatch.setattr(courier, "store", store)
-            sent.append(kit.send("lead.updated", "L1", version=2, score=2))
-            kit.dispatcher.drain()
-            second.pass_on()
-            return store(*arguments, **named)
-
-        monkeypatch.setattr(courier, "store", be_held_up)
-        for each in (first, first, second):
-            each.pass_on()
-        assert noted(kit) == sent
+    monkeypatch.setattr(courier, "store", be_held_up)
+    for each in (first, first, second):
+        each.pass_on()
+    assert noted(kit) == sent
 
 
 def test_a_timer_that_falls_due_while_its_plugin_is_switched_on_is_not_held_by_the_version_before(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    hosts: Hosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with contextlib.closing(Database(postgres_url)) as database, contextlib.closing(Database(postgres_url)) as its:
-        migrate(database, [])
-        hooks = {
-            "on_lead_updated": lambda event, ctx: [StartTimer(timer="t", due_at=ctx.now + timedelta(minutes=1))],
-            "on_timer_due": lambda event, ctx: [],
-        }
-        kit = Kit(database, {"alpha": plugin("alpha", **hooks)})
-        kit.send("lead.updated", "L1", version=1)
-        kit.dispatcher.drain()
-        kit.switch("default", "alpha", on=False)
-        late, other = courier_of(kit, database), courier_of(kit, its)
-        late.pass_on()
-        kit.later(minutes=2)
-        find_due = courier.find_due
+    database, its = hosts
+    hooks = {
+        "on_lead_updated": lambda event, ctx: [StartTimer(timer="t", due_at=ctx.now + timedelta(minutes=1))],
+        "on_timer_due": lambda event, ctx: [],
+    }
+    kit = Kit(database, {"alpha": plugin("alpha", **hooks)})
+    kit.send("lead.updated", "L1", version=1)
+    kit.dispatcher.drain()
+    kit.switch("default", "alpha", on=False)
+    late, other = courier_of(kit, database), courier_of(kit, its)
+    late.pass_on()
+    kit.later(minutes=2)
+    find_due = courier.find_due
 
-        def meanwhile(*arguments: Any, **named: Any) -> Any:
-            monkeypatch.setattr(courier, "find_due", find_due)
-            due = find_due(*arguments, **named)
-            kit.switch("default", "alpha", on=True)
-            other.pass_on()  # with the new version, and the timer's row is taken
-            return due
+    def meanwhile(*arguments: Any, **named: Any) -> Any:
+        monkeypatch.setattr(courier, "find_due", find_due)
+        due = find_due(*arguments, **named)
+        kit.switch("default", "alpha", on=True)
+        other.pass_on()  # with the new version, and the timer's row is taken
+        return due
 
-        monkeypatch.setattr(courier, "find_due", meanwhile)
-        late.pass_on()  # and ends here
-        other.pass_on()
-        assert [row.status for row in kit.rows(tables.timers)] == ["fired"]
+    monkeypatch.setattr(courier, "find_due", meanwhile)
+    late.pass_on()  # and ends here
+    other.pass_on()
+    assert [row.status for row in kit.rows(tables.timers)] == ["fired"]

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from flask.testing import FlaskClient
 
 from core import signals
-from core.model.errors import StorageUnavailable
+from core.model.errors import CommitUncertain, StorageUnavailable
 from core.model.events import event_id
 from core.pipeline import replay
 from core.store.tables import deliveries, events, idempotency_keys, outbox
@@ -270,8 +270,13 @@ def test_a_failed_call_may_be_made_again_under_its_key_and_old_keys_are_forgotte
     assert world.rows(idempotency_keys) == []
 
 
+@pytest.mark.parametrize(("failure", "doubtful"), [(StorageUnavailable, False), (CommitUncertain, True)])
 def test_a_replay_that_ended_half_way_says_how_far_it_came_and_is_not_begun_again_under_its_key(
-    world: World, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    world: World,
+    client: FlaskClient,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: type[StorageUnavailable],
+    doubtful: bool,
 ) -> None:
     monkeypatch.setattr(replay, "BATCH", 2)
     identities = [world.event(f"e{number}", record_id=f"L-{number}")[1] for number in range(5)]
@@ -283,7 +288,7 @@ def test_a_replay_that_ended_half_way_says_how_far_it_came_and_is_not_begun_agai
     def notify_or_fail(connection: Any) -> None:
         batches.append(connection)
         if len(batches) == 2:
-            raise StorageUnavailable
+            raise failure
         notify(connection)
 
     monkeypatch.setattr(replay, "notify", notify_or_fail)
@@ -291,6 +296,7 @@ def test_a_replay_that_ended_half_way_says_how_far_it_came_and_is_not_begun_agai
     ended = client.post("/api/v1/replays", headers=once, json={"plan": plan})
     assert (ended.status_code, ended.get_json()["code"]) == (500, "replay.cut_off")
     assert "after 2 of 5 events" in ended.get_json()["detail"] and identities[1] in ended.get_json()["detail"]
+    assert ("Whether the next 2 are replayed too is not known" in ended.get_json()["detail"]) == doubtful
     again = client.post("/api/v1/replays", headers=once, json={"plan": plan})
     assert (again.status_code, "look before you repeat it" in again.get_json()["detail"]) == (409, True)
     assert [row.record_id for row in world.rows(deliveries)] == ["L-0", "L-1"]
