@@ -104,6 +104,10 @@ class TimerStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+DONE_TIMER = (TimerStatus.CANCELLED, TimerStatus.FIRED)
+"""The states of a timer that does not run any more."""
+
+
 def check_delivery_step(before: DeliveryStatus, after: DeliveryStatus) -> None:
     """Raise ValueError when a delivery may not go from `before` to `after`."""
     if after not in DELIVERY_STEPS[before]:

@@ -19,6 +19,7 @@ from core.host.settings import RetentionSettings
 from core.model.errors import StorageUnavailable
 from core.model.outcomes import OutboxStatus
 from core.pipeline.retention_events import Step, choose, remove
+from core.pipeline.retention_timers import FIRST, Place, choose_done, remove_done
 from core.store import audit
 from core.store.columns import status_in
 from core.store.database import Database
@@ -46,7 +47,8 @@ def cutoffs(settings: RetentionSettings, now: datetime) -> Mapping[str, datetime
     """Return the instant before which each kind of row has been kept long enough."""
     days = {
         "events": settings.events_days, "decisions": settings.decisions_days, "messages": settings.messages_days,
-        "keys": settings.keys_days, "links": settings.links_days, "idempotency": settings.idempotency_days,
+        "keys": settings.keys_days, "timers": settings.events_days + settings.keys_days,
+        "links": settings.links_days, "idempotency": settings.idempotency_days,
     }  # fmt: skip
     return {name: now - timedelta(days=number) for name, number in days.items()}
 
@@ -62,6 +64,7 @@ class Pruner:
     rows: int = ROWS
     _removed: dict[str, int] = field(default_factory=dict)
     _after: int = 0  # the last event that was looked at in this run
+    _timers_after: Place = FIRST
     _held_by: str | None = None
     _began_on: str | None = None  # the day of the run that is not finished
 
@@ -72,8 +75,9 @@ class Pruner:
         may go by then. What it removed and no trail tells yet, the trail tells when a run is finished.
         """
         if self._began_on != self._day():
-            self._began_on, self._after, self._held_by = self._day(), 0, None
-        for name in ("events", "decisions", "messages", "keys", "links", "idempotency"):
+            self._began_on, self._held_by = self._day(), None
+            self._after, self._timers_after = 0, FIRST
+        for name in ("events", "decisions", "messages", "keys", "timers", "links", "idempotency"):
             while True:
                 step = self._step(name)
                 if step.is_busy:
@@ -98,6 +102,8 @@ class Pruner:
         cutoff = cutoffs(self.settings(), self.clock.now())[name]
         if name == "events":
             return self._events(cutoff)
+        if name == "timers":
+            return self._timers(cutoff)
         with self.database.write() as connection:
             if not _alone(connection):
                 return Step(0, is_busy=True)
@@ -121,6 +127,19 @@ class Pruner:
             self._note(connection, "events", step.removed, chosen.up_to)
         self._after = chosen.up_to
         return Step(step.removed, is_last=chosen.is_last)
+
+    def _timers(self, cutoff: datetime) -> Step:
+        with self.database.read() as connection:
+            chosen = choose_done(connection, self._timers_after, cutoff, self.rows)
+        removed = 0
+        if chosen.going:
+            with self.database.write() as connection:
+                if not _alone(connection):
+                    return Step(0, is_busy=True)
+                removed = remove_done(connection, chosen)
+                self._note(connection, "timers", removed)
+        self._timers_after = chosen.following or FIRST
+        return Step(removed, is_last=chosen.following is None)
 
     def _note(self, connection: Connection, name: str, removed: int, up_to: int = 0) -> None:
         row = self._row_of_the_day(connection)
