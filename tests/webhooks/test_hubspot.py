@@ -97,6 +97,18 @@ def test_a_change_is_a_delta_of_just_that_property(given, event_type, data):
     assert {name: value for name, value in event.data.items() if name != "id"} == data
 
 
+def test_associations_that_change_in_one_moment_are_told_apart():
+    pairs = [(1, 100, False), (2, 100, False), (1, 100, True), (1, 200, False)]
+    batch = [
+        notice("deal.associationChange", associationType="DEAL_TO_COMPANY", fromObjectId=deal, toObjectId=company,
+               associationRemoved=is_removed)
+        for deal, company, is_removed in pairs
+    ]  # fmt: skip
+    for each in batch:
+        del each["objectId"]
+    assert len({item.dedupe_key for item in mapped("hubspot", batch)}) == len(pairs)
+
+
 def test_a_batch_with_bad_items_gives_the_good_ones_and_keeps_the_bad_ones():
     items = mapped(
         "hubspot",

@@ -17,6 +17,9 @@ from webhooks.option_faults import field_table_faults, kind_table_faults, type_t
 from webhooks.verifiers.known import HUBSPOT_V1, HUBSPOT_V2, HUBSPOT_V3
 
 _KEY = ("portalId", "subscriptionId", "eventId", "objectId", "occurredAt", "propertyName")
+_ASSOCIATION = ("fromObjectId", "toObjectId", "associationType", "associationRemoved")
+"""What tells associations apart: their notices have no `objectId`, and an `eventId` need not be unique."""
+
 _LATEST_MS = 7_258_118_400_000  # the year 2200
 
 
@@ -83,15 +86,16 @@ class HubSpotAdapter(Adapter):
             raise ItemRejected("occurredAt: a time in milliseconds since 1970 is expected.")
         event_type, data, completeness = self._fact(name, action, notice)
         record_id = notice.get("newObjectId", notice.get("objectId"))
+        key: tuple[str, ...] = _KEY
         if action == "associationChange":
-            record_id = notice.get("fromObjectId", record_id)
+            record_id, key = notice.get("fromObjectId", record_id), _KEY + _ASSOCIATION
         if not isinstance(record_id, (int, str)) or isinstance(record_id, bool):
             raise ItemRejected("objectId: the id of the record is expected.")
         return inbound_event(
             source=self.source.slug,
             type=event_type,
             data=data | {"id": f"{self._prefix[name]}{record_id}"},
-            dedupe_key="hs:" + "|".join(str(notice.get(key, ""))[:200] for key in _KEY),
+            dedupe_key="hs:" + "|".join(str(notice.get(part, ""))[:200] for part in key),
             occurred_at=from_micros(millis * 1000),
             occurred_at_original=str(millis),
             completeness=completeness,
