@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 
 import flask
@@ -32,16 +33,16 @@ def assembly() -> Assembly:
 
 def remapper(
     sources: Callable[[], Mapping[str, SourceSettings]], clock: Clock
-) -> Callable[[str, str, Mapping[str, str]], InboundItem]:
+) -> Callable[[str, str, Mapping[str, str], datetime], InboundItem]:
     """Return the function that maps a rejected item again, by its source's adapter as configured now."""
 
-    def remap(source: str, raw: str, headers: Mapping[str, str]) -> InboundItem:
+    def remap(source: str, raw: str, headers: Mapping[str, str], received_at: datetime) -> InboundItem:
         settings = sources().get(source)
         if settings is None or settings.adapter not in webhooks.ADAPTERS:
             raise UnknownSource(f'The source "{source}" is no longer configured, so its items cannot be mapped.')
         adapter = webhooks.ADAPTERS[settings.adapter](settings)
         item = RejectedItem(source=source, dedupe_key="", raw=raw, reason="", headers=headers)
-        return adapter.remap(item, clock.now())
+        return adapter.remap(item, received_at, clock.now())
 
     return remap
 

@@ -160,11 +160,16 @@ class Adapter(ABC):
             raise UnreadableBody(f"The body holds {len(parts)} items; at most {MAX_ITEMS} are read.")
         return [self.item(part, request, text if part is document else None) for part in parts]
 
-    def item(self, part: Any, request: InboundRequest, payload: bytes | None = None) -> InboundItem:
-        """Map one item, or make it a RejectedItem with the reason; `payload` is its text where known."""
+    def item(
+        self, part: Any, request: InboundRequest, payload: bytes | None = None, now: datetime | None = None
+    ) -> InboundItem:
+        """Map one item, or make it a RejectedItem with the reason; `payload` is its text where known.
+
+        `now` is given where the item was received earlier and is mapped again.
+        """
         try:
             event = self.event(part, request)
-            check_times(event, request.received_at)
+            check_times(event, now or request.received_at)
             return event
         except ItemRejected as error:
             return self._rejected(part, error, request, payload)
@@ -175,13 +180,17 @@ class Adapter(ABC):
             reason = ItemRejected(f"{FAILED}: {type(error).__name__}: {str(error)[:200]}")
             return self._rejected(part, reason, request, payload)
 
-    def remap(self, rejected: RejectedItem, received_at: datetime) -> InboundItem:
-        """Map a rejected item again, after the mapping was mended."""
+    def remap(self, rejected: RejectedItem, received_at: datetime, now: datetime) -> InboundItem:
+        """Map a rejected item again, after the mapping was mended.
+
+        An item that says no time of its own happened when it was received: taken for newer than what came since, it
+        would set its record back.
+        """
         body = rejected.raw.encode()
         request = InboundRequest(
             method="POST", url="", headers=KeptHeaders(rejected.headers), body=body, received_at=received_at
         )
-        return self.item(request.document(), request, body)
+        return self.item(request.document(), request, body, now)
 
     def rejected_key(self, raw: str, request: InboundRequest) -> str:
         """Return the dedupe key of an item that did not map: by default a digest of its text."""
@@ -227,18 +236,18 @@ class Adapter(ABC):
         )
 
 
-def check_times(event: InboundEvent, received_at: datetime) -> None:
-    """Refuse a time from the far future. Raises ItemRejected.
+def check_times(event: InboundEvent, now: datetime) -> None:
+    """Refuse a time from the far future, seen from `now`. Raises ItemRejected.
 
     What happened "next year" would supersede everything that really happens until then, and so freeze its record.
     """
     version = event.version
-    if event.occurred_at - received_at <= FUTURE and (
+    if event.occurred_at - now <= FUTURE and (
         version[0] == "v"
-        or (version[0] == "t" and int(version[1:]) <= (received_at.timestamp() + FUTURE.total_seconds()) * 1e6)
+        or (version[0] == "t" and int(version[1:]) <= (now.timestamp() + FUTURE.total_seconds()) * 1e6)
     ):
         return  # every ordinary event leaves here, after two cheap comparisons
-    latest = received_at + FUTURE
+    latest = now + FUTURE
     said, what = event.occurred_at, "It says that it happened at"
     if said <= latest:
         version_time = _time_of(version)
@@ -246,8 +255,8 @@ def check_times(event: InboundEvent, received_at: datetime) -> None:
             return
         said, what = version_time, "Its version is the time"
     raise ItemRejected(
-        f"{what} {format_instant(said)}, which is more than a day after it was received"
-        f" ({format_instant(received_at)}). Set the sender's clock or time zone right."
+        f"{what} {format_instant(said)}, which is more than a day ahead of this server's time"
+        f" ({format_instant(now)}). Set the sender's clock or time zone right."
     )
 
 

@@ -19,8 +19,8 @@ from core.pipeline.inbox import store
 from core.store.reading.events import EventFilter
 from core.store.tables import events
 
-Remap = Callable[[str, str, Mapping[str, str]], InboundItem]
-"""Maps what a source once sent again: (source, raw body, headers) -> item."""
+Remap = Callable[[str, str, Mapping[str, str], datetime], InboundItem]
+"""Maps what a source once sent again: (source, raw body, headers, when it was received) -> item."""
 
 NO_ADAPTERS = "Rejected events are mapped again by the server; this process has no adapters."
 MAX_REASONS = 20
@@ -37,7 +37,7 @@ def map_again(remap: Remap | None, row: Any) -> InboundEvent:
     if remap is None:
         raise Conflict(NO_ADAPTERS)
     kept = json.loads(row.raw or "{}")
-    item = remap(row.source, str(kept.get("raw", "")), dict(kept.get("headers") or {}))
+    item = remap(row.source, str(kept.get("raw", "")), dict(kept.get("headers") or {}), row.accepted_at)
     if not isinstance(item, InboundEvent):
         raise ItemRejected(f"It still does not map: {item.reason}", errors=[dict(e) for e in item.errors])
     return item

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ class Two:
         with self.kit.database.read() as connection:
             return self.kit.current(connection)
 
-    def _remap(self, source: str, raw: str, headers: Mapping[str, str]) -> InboundEvent:
+    def _remap(self, source: str, raw: str, headers: Mapping[str, str], received_at: datetime) -> InboundEvent:
         body = json.loads(raw)
         return self.kit.event("lead.created", body["id"], key=body["key"])
 

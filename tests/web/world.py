@@ -105,7 +105,7 @@ class World:
         self.version(newest + 1, reason=reason, document=old.document, applied_by=actor, origin="rollback")
         return newest + 1
 
-    def remap(self, source: str, raw: str, headers: Any) -> InboundItem:
+    def remap(self, source: str, raw: str, headers: Any, received_at: datetime) -> InboundItem:
         """Map a rejected item again: what says it is mended maps, anything else is rejected as before."""
         try:
             body = json.loads(raw)

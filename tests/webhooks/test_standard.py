@@ -97,7 +97,7 @@ def test_a_rejected_item_maps_again_from_what_was_kept_of_it():
     mended = type(item)(
         **{name: getattr(item, name) for name in item.__slots__} | {"raw": item.raw.replace("craeted", "created")}
     )
-    event = adapter.remap(mended, NOW)
+    event = adapter.remap(mended, NOW, NOW)
     assert isinstance(event, InboundEvent)
     assert (event.type, event.dedupe_key) == ("lead.created", "msg_1")
     assert int(event.occurred_at.timestamp()) == 1795334400
