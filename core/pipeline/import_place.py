@@ -1,4 +1,4 @@
-"""The database of an import: made when it is new, refused when it holds events of a running business."""
+"""The database of an import: made when it is new, refused when it is the server's or holds events of a CRM."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, make_url
@@ -29,6 +30,8 @@ from core.store.database import Database
 from core.store.migrate import migrate, pending
 from core.store.tables import events
 from core.time.clock import Clock, FrozenClock
+
+ADVICE = "Give the import a database of its own, such as --into sqlite:///history.sqlite3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,10 @@ class ImportPlace:
 def open_place(assembly: Assembly, environment: Environment, live_url: str, now: Clock) -> Iterator[ImportPlace]:
     """Open the database that `environment` names and apply its plugins.toml there; make the database when it is new.
 
-    Raises Conflict for a database with events of a running business, DatabaseNotReady, ConfigurationRefused.
+    Raises Conflict for the server's own database, which `live_url` names, and for one with events of a CRM;
+    DatabaseNotReady, ConfigurationRefused.
     """
+    _refuse_the_servers_own(make_url(environment.database_url), make_url(live_url))
     plugins = load_plugins(assembly.roots(environment))
     around = assembly.surroundings(plugins, environment)
     if _is_new_file(make_url(environment.database_url)):
@@ -73,7 +78,7 @@ def open_place(assembly: Assembly, environment: Environment, live_url: str, now:
         missing = pending(database, list(plugins.values()))
         if "core:0001" not in missing:
             with database.read() as connection:
-                check_place(connection, database.url, make_url(live_url))
+                check_place(connection)
         _migrate(database, plugins, missing)
         apply(database, environment.config_path, around, clock=now, by="events import", reason="for an import")
         yield ImportPlace(database, plugins, Configurations(database, plugins))
@@ -95,21 +100,21 @@ def _migrate(database: Database, plugins: dict[str, Plugin], missing: Sequence[s
         )
 
 
-def check_place(connection: Connection, url: URL, live_url: URL) -> None:
-    """Refuse a database that holds events of a running business. Raises Conflict with what to do instead.
-
-    `url` is the database to import into, `live_url` the one that the server is configured for.
-    """
+def check_place(connection: Connection) -> None:
+    """Refuse a database that holds events of a running business. Raises Conflict with what to do instead."""
     if connection.execute(sa.select(events.c.seq).limit(1)).first() is None:
         return
-    advice = "Give the import a database of its own, such as --into sqlite:///history.sqlite3"
-    if _same(url, live_url):
-        raise Conflict(f"This is the server's own database, and it holds events already. {advice}")
     sent = sa.and_(events.c.origin.in_([Origin.CRM, Origin.PERSON]), events.c.status != EventStatus.REJECTED)
     refused = sa.and_(status_in(EventStatus.REJECTED), events.c.raw.not_like(f'%"{LINE_KEY}"%'))
     for condition in (sent, refused):
         if connection.execute(sa.select(events.c.seq).where(condition).limit(1)).first() is not None:
-            raise Conflict(f"That database holds events that came from a CRM and not by an import. {advice}")
+            raise Conflict(f"That database holds events that came from a CRM and not by an import. {ADVICE}")
+
+
+def _refuse_the_servers_own(url: URL, live_url: URL) -> None:
+    # Also when it is empty: a server that runs on it would fire the timers of history by today's clock.
+    if _same(url, live_url):
+        raise Conflict(f"This is the server's own database, and its timers must not see old times. {ADVICE}")
 
 
 def _same(one: URL, other: URL) -> bool:
@@ -117,9 +122,10 @@ def _same(one: URL, other: URL) -> bool:
         return one.get_backend_name() == other.get_backend_name() and (
             Path(str(one.database)).resolve() == Path(str(other.database)).resolve()
         )
-    return (one.host, one.port or 5432, one.database, dict(one.query)) == (
-        other.host,
-        other.port or 5432,
-        other.database,
-        dict(other.query),
-    )
+    return _server(one) == _server(other)
+
+
+def _server(url: URL) -> tuple[str, int, str | None, Any]:
+    """Return what tells databases apart on PostgreSQL; options may name a schema."""
+    host = "localhost" if url.host in (None, "", "127.0.0.1", "::1") else str(url.host)
+    return host, url.port or 5432, url.database, url.query.get("options")

@@ -11,6 +11,8 @@ from click.testing import CliRunner, Result
 
 import core.cli.importing  # noqa: F401  # registers the command until the command line does
 from core.cli.main import build
+from core.model.errors import Conflict
+from core.pipeline import import_place
 from tests.replay.importing_kit import line, write
 from wsgi import assembly
 
@@ -75,12 +77,34 @@ def test_what_was_refused_is_shown_with_its_line_and_reason(folder):
     assert "not JSON" in result.stdout
 
 
-def test_the_servers_own_database_is_refused_once_it_holds_events(folder):
-    assert run(whole(folder), "--into", "sqlite:///live.sqlite3").exit_code == 0
+def test_the_servers_own_database_is_refused_and_not_even_made(folder):
     again = run(leads(folder), "--into", f"sqlite:///{folder}/live.sqlite3")
     assert again.exit_code == 1
     assert "server's own database" in again.stderr
     assert "--into sqlite:///history.sqlite3" in again.stderr
+    assert not (folder / "live.sqlite3").exists()
+
+
+@pytest.mark.parametrize(
+    ("into", "is_own"),
+    [
+        ("postgresql+psycopg://127.0.0.1/crm", True),
+        ("postgresql+psycopg://somebody:secret@localhost:5432/crm?sslmode=disable", True),
+        ("postgresql+psycopg://localhost/crm?options=-csearch_path%3Dhistory", False),
+        ("postgresql+psycopg://localhost:1/history", False),
+        ("postgresql+psycopg://127.0.0.2:1/crm", False),
+    ],
+)
+def test_the_servers_own_database_is_known_by_any_of_its_names(folder, monkeypatch, into, is_own):
+    monkeypatch.setenv("OUTRIGGER_DATABASE_URL", "postgresql+psycopg://outrigger@localhost:5432/crm")
+    monkeypatch.setattr(import_place, "Database", not_opened)
+    result = run(whole(folder), "--into", into)
+    assert ("server's own database" in result.stderr) == is_own
+    assert ("would be opened" in result.stderr) != is_own
+
+
+def not_opened(*_: Any, **__: Any) -> Any:
+    raise Conflict("It would be opened.")
 
 
 @pytest.mark.parametrize(
