@@ -26,6 +26,10 @@ from core.web.refusals import Refusals
 
 MAX_GROUP = 128
 MAX_PARKED = 2_000
+MAX_ITEMS = 5_000
+"""From how many items on a group takes no more requests; the others wait unread, so that bodies of a thousand items
+neither fill the memory nor make one transaction for which everybody else waits."""
+
 WEBHOOKS = "/webhooks/"
 
 PATIENCE_S = 0.02
@@ -41,6 +45,7 @@ class _Group:
 
     waiting: list[Waiting] = field(default_factory=list)
     requests: list[greenlet.greenlet] = field(default_factory=list)
+    items: int = 0
     stored: threading.Event = field(default_factory=threading.Event)
 
 
@@ -104,6 +109,7 @@ class AcknowledgingDispatcher(ThreadedTaskDispatcher):
         waiting = Waiting(items)
         self._parked.waiting.append(waiting)
         self._parked.requests.append(current)
+        self._parked.items += len(items)
         hub.switch()
         return waiting.result()
 
@@ -117,6 +123,8 @@ class AcknowledgingDispatcher(ThreadedTaskDispatcher):
         if self._in_flight is not None and self._in_flight.stored.is_set():
             self._answer(self._in_flight)
         for _ in range(min(len(self._channels), MAX_GROUP)):
+            if self._parked.items >= MAX_ITEMS:
+                break  # that group is handed on, and its end wakes the loop
             greenlet.greenlet(_service).switch(self._channels.popleft())
         if self._parked.requests and self._in_flight is None:
             group, self._parked = self._parked, _Group()
