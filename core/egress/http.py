@@ -6,20 +6,25 @@ import base64
 import contextlib
 import hashlib
 import hmac
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import urllib3
 
 from core.egress.addresses import DestinationRefused, resolve
 from core.egress.sent import Sent
+from core.egress.whole_attempt import Limit, TookTooLong, limited
 
 USER_AGENT = "Outrigger/0.1"
 TIMEOUT_S = 15.0
+"""How long one step of an attempt may take; how long all of it, says `core.egress.whole_attempt`."""
+
 MAX_ANSWER = 64 * 1024
 LONGEST_WAIT_S = 86_400.0
 _KEPT = "/%:@!$&'()*+,;=~?"
@@ -85,6 +90,7 @@ class Answer:
     status: int
     retry_after: str | None
     body: bytes
+    is_cut: bool = False  # the body was waited for, and had not ended in time
 
 
 def post(
@@ -98,51 +104,95 @@ def post(
 ) -> Answer | Sent:
     """POST once and return the answer, or how the attempt ended when there was none. Never raises.
 
-    With `whole` the answer's body is waited for; without it the status is all that counts.
+    With `whole` the answer's body is waited for; without it the status is all that counts. One step may take
+    `timeout_s` seconds, from the name's resolution to the answer's end no more than `whole_attempt` allows.
     """
     try:
         target = _target(url)
-        with _pool(target, resolve(target.host, target.port, allow), timeout_s) as pool:
-            answer = pool.urlopen(
-                "POST",
-                target.path,
-                body=body,
-                headers={**headers, "host": target.host_header},
-                redirect=False,
-                retries=False,
-                preload_content=False,
-            )
-            said = _beginning(answer, timeout_s if whole else 0.0)
-            answer.close()
-    except DestinationRefused as error:
-        return Sent(False, True, None, error.message)
+        with limited() as limit:
+            address = limit.run(lambda: resolve(target.host, target.port, allow), "its host's name was not resolved")
+            with _pool(target, address, timeout_s, limit) as pool:
+                answer = pool.urlopen(
+                    "POST",
+                    target.path,
+                    body=body,
+                    headers={**headers, "host": target.host_header},
+                    redirect=False,
+                    retries=False,
+                    preload_content=False,
+                )
+                with contextlib.closing(answer):
+                    limit.check()
+                    said, is_ended = _beginning(answer, timeout_s if whole else 0.0)
+    except (DestinationRefused, TookTooLong) as error:
+        return Sent(False, isinstance(error, DestinationRefused), None, error.message)
     except ValueError as error:
         return Sent(False, True, None, f"{url[:200]} cannot be sent to: {error}"[:500])
     except (urllib3.exceptions.HTTPError, OSError) as error:
         return Sent(False, False, None, f"{type(error).__name__}: {error}"[:500])
-    return Answer(answer.status, answer.headers.get("retry-after"), said)
+    return Answer(answer.status, answer.headers.get("retry-after"), said, whole and not is_ended)
 
 
-def _beginning(answer: urllib3.BaseHTTPResponse, wait_s: float) -> bytes:
-    """Read an answer's body for so long and no further than `MAX_ANSWER`; without a wait what is there already."""
+def _beginning(answer: urllib3.BaseHTTPResponse, wait_s: float) -> tuple[bytes, bool]:
+    """Read an answer's body for so long and no further than `MAX_ANSWER`, and say whether it was read to that end.
+
+    Without a wait only what is there already is read.
+    """
     until = time.monotonic() + wait_s
     said = b""
     with contextlib.suppress(urllib3.exceptions.HTTPError, OSError):
         while len(said) < MAX_ANSWER:
             part = answer.read1(MAX_ANSWER - len(said))
             said += part
-            if not part or time.monotonic() >= until:
-                break
-    return said
+            if not part:
+                return said, True
+            if time.monotonic() >= until:
+                return said, False
+        return said, True
+    return said, False
 
 
-def _pool(target: _Target, address: str, timeout_s: float) -> urllib3.HTTPConnectionPool:
+class _Plain(urllib3.connection.HTTPConnection):
+    """A connection that is watched by the attempt's limit from its first byte on."""
+
+    def __init__(self, *args: Any, limit: Limit, **options: Any) -> None:
+        self._limit = limit
+        super().__init__(*args, **options)
+
+    def _new_conn(self) -> socket.socket:
+        connection = super()._new_conn()
+        self._limit.watch(connection)
+        return connection
+
+
+class _Encrypted(urllib3.connection.HTTPSConnection):
+    """The same with TLS, whose handshake counts as well."""
+
+    def __init__(self, *args: Any, limit: Limit, **options: Any) -> None:
+        self._limit = limit
+        super().__init__(*args, **options)
+
+    def _new_conn(self) -> socket.socket:
+        connection = super()._new_conn()
+        self._limit.watch(connection)
+        return connection
+
+
+class _PlainPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Plain
+
+
+class _EncryptedPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _Encrypted
+
+
+def _pool(target: _Target, address: str, timeout_s: float, limit: Limit) -> urllib3.HTTPConnectionPool:
     """Return a pool that connects to the address that was checked, whatever the name resolves to by then."""
-    timeout = urllib3.Timeout(connect=min(5.0, timeout_s), read=timeout_s)
+    timeout = urllib3.Timeout(connect=min(5.0, timeout_s, limit.left_s()), read=timeout_s)
     if target.scheme == "http":
-        return urllib3.HTTPConnectionPool(address, target.port, timeout=timeout)
-    return urllib3.HTTPSConnectionPool(
-        address, target.port, server_hostname=target.host, assert_hostname=target.host, timeout=timeout
+        return _PlainPool(address, target.port, timeout=timeout, limit=limit)
+    return _EncryptedPool(
+        address, target.port, server_hostname=target.host, assert_hostname=target.host, timeout=timeout, limit=limit
     )
 
 

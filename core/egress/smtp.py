@@ -14,7 +14,6 @@ import json
 import smtplib
 import socket
 import ssl
-import threading
 from collections.abc import Mapping, Sequence
 from email.errors import MessageError
 from email.header import Header
@@ -26,11 +25,9 @@ from typing import Any
 
 from core.egress.addresses import DestinationRefused, innermost, resolve
 from core.egress.sent import Outgoing, Sent, without
+from core.egress.whole_attempt import Limit, limited
 from core.host.secrets import SecretUnavailable, resolve_secret
 from core.model.errors import OutriggerError
-
-WHOLE_ATTEMPT_S = 40.0
-"""An attempt is cut off after so long, below the time after which another courier may take the message."""
 
 _SIGN_IN = frozenset({530, 534, 535, 538})
 """What a server answers at any step when it wants a sign-in, another one, or encryption first (RFC 4954, RFC 3207)."""
@@ -54,17 +51,20 @@ _POLICY = _Policy(linesep="\r\n", cte_type="7bit")
 class _Server(smtplib.SMTP):
     """A connection to the address that was checked, which goes on under the server's name."""
 
-    def __init__(self, options: Mapping[str, Any], address: str, context: ssl.SSLContext | None) -> None:
+    def __init__(self, options: Mapping[str, Any], address: str, context: ssl.SSLContext | None, limit: Limit) -> None:
         self._address = address
+        self._limit = limit
         self._tls_at_once = context if options["security"] == "tls" else None
         sender_domain = options["sender"].rpartition("@")[2]
         super().__init__(options["host"], options["port"], local_hostname=sender_domain, timeout=options["timeout"])
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        plain = socket.create_connection((self._address, port), timeout)
-        if self._tls_at_once is None:
-            return plain
+        plain = socket.create_connection((self._address, port), min(timeout, self._limit.left_s()))
         try:
+            self._limit.watch(plain)
+            plain.settimeout(timeout)
+            if self._tls_at_once is None:
+                return plain
             return self._tls_at_once.wrap_socket(plain, server_hostname=host)
         except BaseException:
             plain.close()
@@ -78,11 +78,12 @@ def send(message: Outgoing, options: Mapping[str, Any], *, allow: Sequence[str])
         password = _password(options)
         mail = compose(message, options)
         host = _ascii_host(options["host"])
-        address = resolve(host, options["port"], allow)
-        if options["security"] == "none" and innermost(ipaddress.ip_address(address)).is_global:
-            reason = f'{host} is outside, and `security = "none"` is for a server of your own; use "starttls" or "tls"'
-            return Sent(False, True, None, reason)
-        return _deliver(mail, {**options, "host": host}, address, password)
+        with limited() as limit:
+            address = limit.run(lambda: resolve(host, options["port"], allow), "its host's name was not resolved")
+            if options["security"] == "none" and innermost(ipaddress.ip_address(address)).is_global:
+                reason = f'{host} is outside, and `security = "none"` is for a server of your own;'
+                return Sent(False, True, None, f'{reason} use "starttls" or "tls"')
+            return _deliver(mail, {**options, "host": host}, address, password, limit)
     except DestinationRefused as error:
         return Sent(False, True, None, error.message)
     except ssl.SSLError as error:  # of which a certificate that does not fit is a ValueError, too
@@ -117,10 +118,9 @@ def compose(message: Outgoing, options: Mapping[str, Any]) -> EmailMessage:
     return mail
 
 
-def _deliver(mail: EmailMessage, options: Mapping[str, Any], address: str, password: str) -> Sent:
+def _deliver(mail: EmailMessage, options: Mapping[str, Any], address: str, password: str, limit: Limit) -> Sent:
     context = None if options["security"] == "none" else ssl.create_default_context(cafile=options["ca_file"])
-    with _cut_off_after(WHOLE_ATTEMPT_S) as watched, _Server(options, address, context) as server:
-        watched.append(server)
+    with _Server(options, address, context, limit) as server:
         if options["security"] == "starttls":
             server.ehlo_or_helo_if_needed()
             server.starttls(context=context)
@@ -131,26 +131,6 @@ def _deliver(mail: EmailMessage, options: Mapping[str, Any], address: str, passw
         with contextlib.suppress(smtplib.SMTPException, OSError):
             server.quit()
     return Sent(True, False, 250, "accepted")
-
-
-@contextlib.contextmanager
-def _cut_off_after(seconds: float) -> Any:
-    """Shut the connection of the servers put into the list after so long: time-outs alone bound one step each."""
-    watched: list[smtplib.SMTP] = []
-
-    def cut() -> None:
-        for server in watched:
-            if server.sock is not None:
-                with contextlib.suppress(OSError):
-                    server.sock.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(seconds, cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield watched
-    finally:
-        timer.cancel()
 
 
 def _password(options: Mapping[str, Any]) -> str:

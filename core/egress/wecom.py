@@ -87,6 +87,8 @@ def _judge(answer: http.Answer, now: datetime) -> Sent:
         said = json.loads(answer.body)
         code = int(said["errcode"])
     except (ValueError, TypeError, KeyError):
+        if answer.is_cut:
+            return Sent(False, False, 200, "200, but the rest of the answer did not come in time")
         return Sent(False, False, 200, "200 without an errcode: this is not a robot's answer")
     if code == 0:
         return Sent(True, True, 200, "accepted")

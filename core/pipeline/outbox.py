@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from core.egress.whole_attempt import WHOLE_ATTEMPT_S
 from core.host.settings import Configuration
 from core.model.errors import printable
 from core.model.outcomes import OutboxStatus
@@ -22,8 +23,10 @@ from core.store.database import Database
 from core.store.tables import outbox
 from core.time.clock import Clock
 
-CLAIM = timedelta(seconds=45)
-"""On PostgreSQL, where several couriers may share the outbox: how long a message belongs to the one that took it."""
+CLAIM = timedelta(seconds=WHOLE_ATTEMPT_S + 5)
+"""On PostgreSQL, where several couriers may share the outbox: how long a message belongs to the one that took it.
+
+An attempt is cut off before that; the rest is for what comes before it and for writing down how it ended."""
 
 LOOK_BACK = 5_000
 """How many of the newest messages a courier that starts looks at, to know what channels were just sent."""

@@ -1,4 +1,4 @@
-"""Real receivers on this machine: a mail server with certificates of its own, and a group robot."""
+"""Real receivers on this machine: a mail server with its certificates, a group robot, one that drips."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import ipaddress
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -221,3 +222,44 @@ def robot() -> Iterator[Robot]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+TLS_RECORD = b"\x16\x03\x03\x3f\xff"
+"""The beginning of a long record of a TLS handshake."""
+
+
+def raw_server(behave: Callable[[socket.socket], Any]) -> tuple[int, threading.Thread]:
+    """Take one connection and behave in some way; return the port. The listener closes after it."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def run() -> None:
+        connection, _ = listener.accept()
+        with connection, listener:
+            behave(connection)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return listener.getsockname()[1], thread
+
+
+@dataclass
+class Dripping:
+    """Says something at once and goes on letter by letter, never silent for as long as a time-out of one step.
+
+    It ends when the client is gone, or after some ten seconds, so that a test fails where nobody cuts it off.
+    """
+
+    begins: bytes
+    letter: bytes = b"2"
+    is_client_gone: bool = False
+
+    def __call__(self, connection: socket.socket) -> None:
+        connection.sendall(self.begins)
+        pause = threading.Event()
+        for _ in range(500):
+            pause.wait(0.02)
+            try:
+                connection.sendall(self.letter)
+            except OSError:
+                self.is_client_gone = True
+                return

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import base64
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
-from core.egress import http
+from core.egress import http, whole_attempt
+from core.egress.sent import Sent
+from tests.egress.receivers import TLS_RECORD, Dripping, raw_server
 from tests.pipeline.kit import START
 
 KEY = b"the key that signs"
+LOOPBACK = ("127.0.0.0/8",)
 
 
 def test_an_answer_whose_body_never_ends_still_counts_as_it_began() -> None:
@@ -43,6 +47,58 @@ def test_an_answer_whose_body_never_ends_still_counts_as_it_began() -> None:
     thread.join()
     server.server_close()
     assert sent.is_ok and sent.status == 200
+
+
+@pytest.mark.parametrize(
+    ("scheme", "said"),
+    [("http", b""), ("http", b"HTTP/1.1 200 OK\r\nx-name: "), ("https", TLS_RECORD)],
+    ids=["the status", "the header", "the TLS handshake"],
+)
+def test_a_receiver_that_answers_letter_by_letter_is_cut_off_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, said: bytes
+) -> None:
+    monkeypatch.setattr(whole_attempt, "WHOLE_ATTEMPT_S", 0.3)
+    dripping = Dripping(said)
+    port, thread = raw_server(dripping)
+    sent = http.send(
+        f"{scheme}://127.0.0.1:{port}/", b"{}", message_id="m", secrets=(KEY,), now=START, allow=LOOPBACK, timeout_s=30
+    )
+    thread.join()
+    reason = "the attempt was cut off after 0.3 s: the receiver had not taken the message and answered by then"
+    assert sent == Sent(False, False, None, reason) and dripping.is_client_gone
+
+
+def test_a_receiver_that_does_not_take_the_message_is_cut_off_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole_attempt, "WHOLE_ATTEMPT_S", 0.3)
+    released = threading.Event()
+    port, thread = raw_server(lambda connection: released.wait(20))
+    sent = http.send(
+        f"http://127.0.0.1:{port}/", b"x" * 32_000_000, message_id="m", secrets=(KEY,), now=START, allow=LOOPBACK,
+        timeout_s=30,
+    )  # fmt: skip
+    released.set()
+    thread.join()
+    assert not sent.is_ok and not sent.is_final and "cut off after 0.3 s" in sent.reason
+
+
+def test_a_name_that_is_not_resolved_in_time_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(whole_attempt, "WHOLE_ATTEMPT_S", 0.1)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: released.wait(20) and [])
+    sent = http.send("http://erp.example/", b"{}", message_id="m", secrets=(KEY,), now=START, allow=LOOPBACK)
+    released.set()
+    assert sent == Sent(False, False, None, "the attempt was cut off after 0.1 s: its host's name was not resolved")
+
+
+def test_an_attempt_within_its_time_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    known: list[whole_attempt.Limit] = []
+    cut = whole_attempt.Limit.cut
+    monkeypatch.setattr(whole_attempt.Limit, "cut", lambda limit: (known.append(limit), cut(limit)))
+    port, thread = raw_server(lambda connection: connection.sendall(b"HTTP/1.1 204 Gone well\r\n\r\n"))
+    sent = http.send(f"http://127.0.0.1:{port}/", b"{}", message_id="m", secrets=(KEY,), now=START, allow=LOOPBACK)
+    thread.join()
+    assert sent.is_ok and known == []
+    assert not [one for one in threading.enumerate() if isinstance(one, threading.Timer) and not one.finished.is_set()]
 
 
 def test_an_ipv6_receiver_is_reached_by_its_literal_address() -> None:

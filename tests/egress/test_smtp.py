@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from email import message_from_bytes
 from email.header import decode_header
 from pathlib import Path
@@ -15,11 +15,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.egress import smtp, wording
+from core.egress import smtp, whole_attempt, wording
 from core.egress.sent import Outgoing, Sent
 from core.egress.smtp import compose
 from core.host.channel_sections import SmtpSchema
-from tests.egress.receivers import Certificates, MailServer, mail_server, make_certificates
+from tests.egress.receivers import (
+    TLS_RECORD,
+    Certificates,
+    Dripping,
+    MailServer,
+    mail_server,
+    make_certificates,
+    raw_server,
+)
 from tests.pipeline.kit import START
 
 PASSWORD = "canary-4f1c-mail"
@@ -179,20 +187,6 @@ def test_a_domain_in_chinese_is_written_as_mail_writes_it(server: MailServer, ce
     assert server.got[0].receivers == ["li@xn--fsqu00a.xn--0zwm56d"]
 
 
-def raw_server(behave: Callable[[socket.socket], None]) -> tuple[int, threading.Thread]:
-    """Take one connection and behave in some way; the listener closes after it."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def run() -> None:
-        connection, _ = listener.accept()
-        with connection, listener:
-            behave(connection)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return listener.getsockname()[1], thread
-
-
 def test_a_server_that_drops_the_connection_is_tried_again() -> None:
     port, thread = raw_server(lambda connection: connection.sendall(b"220 hello\r\n"))
     sent = send(MailServer(port), None, security="none")
@@ -213,23 +207,30 @@ def test_a_server_that_says_nothing_is_left_after_the_time_out() -> None:
     assert not sent.is_ok and not sent.is_final and "timed out" in sent.reason
 
 
-def test_a_server_that_answers_letter_by_letter_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smtp, "WHOLE_ATTEMPT_S", 0.3)
-    released = threading.Event()
-
-    def drip(connection: socket.socket) -> None:
-        connection.sendall(b"220 hello\r\n")
-        while not released.wait(0.02):
-            try:
-                connection.sendall(b"2")  # never the end of a line, and never silent for as long as the time-out
-            except OSError:
-                return
-
-    port, thread = raw_server(drip)
-    sent = send(MailServer(port), None, security="none", timeout=5)
-    released.set()
+@pytest.mark.parametrize(
+    ("security", "said"),
+    [("none", b"220 hello\r\n"), ("none", b"220-"), ("tls", b""), ("tls", TLS_RECORD)],
+    ids=["its answers", "its greeting", "silence instead of TLS", "the TLS handshake"],
+)
+def test_a_server_that_answers_letter_by_letter_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, security: str, said: bytes
+) -> None:
+    monkeypatch.setattr(whole_attempt, "WHOLE_ATTEMPT_S", 0.3)
+    dripping = Dripping(said)
+    port, thread = raw_server(dripping if said else lambda connection: connection.recv(4096) and connection.recv(1))
+    sent = send(MailServer(port), None, security=security, timeout=30)
     thread.join()
-    assert not sent.is_ok and not sent.is_final
+    assert not sent.is_ok and not sent.is_final and "cut off after 0.3 s" in sent.reason
+    assert dripping.is_client_gone or not said
+
+
+def test_a_name_that_is_not_resolved_in_time_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(whole_attempt, "WHOLE_ATTEMPT_S", 0.1)
+    monkeypatch.setattr(smtp, "resolve", lambda host, port, allow: released.wait(20))
+    sent = send(MailServer(25), None, security="none")
+    released.set()
+    assert not sent.is_ok and not sent.is_final and "its host's name was not resolved" in sent.reason
 
 
 def test_nobody_listening_is_tried_again() -> None:

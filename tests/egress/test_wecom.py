@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from core.egress import wecom
+from core.egress import http, wecom, whole_attempt
 from core.egress.channels import KINDS, Letter
 from core.egress.sent import Outgoing, Sent
 from core.host.channel_sections import WecomBotSchema
 from core.model.people import Person
-from tests.egress.receivers import Robot, robot
+from tests.egress.receivers import Dripping, Robot, raw_server, robot
 from tests.pipeline.kit import START
 
 LOOPBACK = ("127.0.0.0/8",)
@@ -119,3 +119,17 @@ def test_a_robot_inside_the_network_is_refused_unless_it_is_allowed(group: Robot
 def test_a_secret_nobody_set_holds_the_message_back_with_the_name_of_its_reference() -> None:
     sent = send()
     assert not sent.is_ok and not sent.is_final and "ROBOT_URL" in sent.reason
+
+
+@pytest.mark.parametrize("limit_s", [0.3, 30.0], ids=["by the whole attempt", "by the answer's own time"])
+def test_an_answer_that_comes_letter_by_letter_is_cut_off(monkeypatch: pytest.MonkeyPatch, limit_s: float) -> None:
+    monkeypatch.setattr(whole_attempt, "WHOLE_ATTEMPT_S", limit_s)
+    if limit_s > 1:
+        monkeypatch.setattr(http.post, "__kwdefaults__", {**http.post.__kwdefaults__, "timeout_s": 0.3})
+    dripping = Dripping(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n{")
+    port, thread = raw_server(dripping)
+    monkeypatch.setenv("ROBOT_URL", f"http://127.0.0.1:{port}/cgi-bin/webhook/send?key=secret-key")
+    sent = send()
+    thread.join()
+    assert sent == Sent(False, False, 200, "200, but the rest of the answer did not come in time")
+    assert dripping.is_client_gone
