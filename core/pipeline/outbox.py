@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from core.egress.whole_attempt import WHOLE_ATTEMPT_S
 from core.host.settings import Configuration
@@ -19,6 +20,7 @@ from core.model.outcomes import OutboxStatus
 from core.pipeline.backoff import outbox_delay
 from core.pipeline.ready import Withheld, make_ready
 from core.pipeline.receivers import Pace, Place, Receiver, address_of, place_of
+from core.pipeline.turns import is_our_turn, keep_attempts, read_attempts
 from core.store.database import Database
 from core.store.tables import outbox
 from core.time.clock import Clock
@@ -84,6 +86,7 @@ class Sender:
     workers: int = 32
     _receivers: dict[Place, Receiver] = field(default_factory=dict)
     _paces: dict[Place, Pace] = field(default_factory=dict)
+    _given_back: dict[Place, list[datetime]] = field(default_factory=dict)  # turns the others still count
     _flying: dict[int, Future[dict[str, Any]]] = field(default_factory=dict)
     _rows: dict[int, tuple[Any, datetime]] = field(default_factory=dict)  # with the time at which each was taken
     _pool: ThreadPoolExecutor | None = None
@@ -125,16 +128,50 @@ class Sender:
         # The locks and the later due time keep other couriers from sending the same. Neither is held while a receiver
         # takes its time: a transaction that waits for one would be ended, and what it sent would be sent again.
         with self.database.write() as connection:
-            rows = connection.execute(self._due(now).with_for_update(skip_locked=True)).fetchall()
+            rows, ours = self._due_in_turn(connection, now)
             taken = self._with_room(rows, now, limit)
             if taken:
                 connection.execute(_TAKE, [{"message": row.seq, "until": now + CLAIM} for row in taken])
-            return taken
+            counts = Counter(place_of(row) for row in taken)
+            for place in ours:
+                begun = [(now, counts[place])] if counts[place] else []
+                if begun or place in self._given_back:
+                    keep_attempts(connection, place[1], [*self._paces[place].attempts, *begun], now)
+        for place in ours:
+            self._given_back.pop(place, None)
+        return taken
 
-    def _due(self, now: datetime) -> sa.Select[Any]:
+    def _due_in_turn(self, connection: Connection, now: datetime) -> tuple[Sequence[Any], set[Place]]:
+        """Return what is due, and the channels with a rate whose attempts no other courier counts before the commit."""
+        ours: set[Place] = set()
+        busy: set[Place] = set()
+        while True:
+            rows = connection.execute(self._due(now, busy).with_for_update(skip_locked=True)).fetchall()
+            new = {place_of(row) for row in rows} & (self._paces.keys() - ours - busy)
+            for place in sorted(new):
+                if is_our_turn(connection, place[1]):
+                    ours.add(place)
+                    self._learn(place, read_attempts(connection, place[1]), now)
+                else:
+                    busy.add(place)
+            # A channel that turns out to be full or another's turn must not take the places of what may go.
+            if all(place in ours and self._room(place, now) for place in new):
+                return rows, ours
+
+    def _learn(self, place: Place, attempts: Iterable[tuple[datetime, int]], now: datetime) -> None:
+        """Take over what all couriers began; where nothing of it counts, what this one knows from the outbox stays."""
+        before = self._paces[place]
+        pace = Pace.after((before.messages, before.seconds), attempts)
+        if pace.room(now) < pace.messages:
+            for began in self._given_back.get(place, ()):
+                pace.forget(began)
+            self._paces[place] = pace
+
+    def _due(self, now: datetime, passed_over: Collection[Place] = ()) -> sa.Select[Any]:
         statement = sa.select(outbox).where(_DUE, outbox.c.due_at <= now, outbox.c.target != "inbox")
+        closed = {place for place in self._receivers if not self._room(place, now)}.union(passed_over)
         for is_channel in (False, True):
-            full = [place[1] for place in self._receivers if place[0] is is_channel and not self._room(place, now)]
+            full = sorted(place[1] for place in closed if place[0] is is_channel)
             if full:
                 is_such = outbox.c.effect == "notify" if is_channel else outbox.c.effect != "notify"
                 statement = statement.where(sa.not_(sa.and_(is_such, outbox.c.target.in_(full))))
@@ -147,14 +184,13 @@ class Sender:
         counts: dict[Place, int] = {}
         for row in rows:
             place = place_of(row)
-            self._receivers.setdefault(place, Receiver())
             if counts.get(place, 0) < self._room(place, now) and len(taken) < limit:
                 counts[place] = counts.get(place, 0) + 1
                 taken.append(row)
         return taken
 
     def _room(self, place: Place, now: datetime) -> int:
-        room = self._receivers[place].room(now)
+        room = self._receivers.setdefault(place, Receiver()).room(now)
         return min(room, self._paces[place].room(now)) if place in self._paces else room
 
     def _set_paces(self, configuration: Configuration, now: datetime) -> None:
@@ -165,10 +201,10 @@ class Sender:
             if channel.rate is None:
                 self._paces.pop(place, None)
             elif before is None or (before.messages, before.seconds) != channel.rate:
-                known = before.began if before is not None else deque(self._lately(slug, channel.rate, now))
-                self._paces[place] = Pace(*channel.rate, known)
+                known = before.attempts if before is not None else self._lately(slug, channel.rate, now)
+                self._paces[place] = Pace.after(channel.rate, known)
 
-    def _lately(self, slug: str, rate: tuple[int, float], now: datetime) -> list[datetime]:
+    def _lately(self, slug: str, rate: tuple[int, float], now: datetime) -> list[tuple[datetime, int]]:
         newest = sa.select(sa.func.max(outbox.c.seq)).scalar_subquery()
         statement = sa.select(outbox.c.sent_at).where(
             outbox.c.seq > newest - LOOK_BACK,
@@ -177,7 +213,7 @@ class Sender:
             outbox.c.sent_at > now - timedelta(seconds=rate[1]),
         )
         with self.database.read() as connection:
-            return sorted(connection.execute(statement).scalars())
+            return [(at, 1) for at in connection.execute(statement).scalars()]
 
     def _write_down(self) -> int:
         ended = {seq: future.result() for seq, future in self._flying.items() if future.done()}
@@ -196,6 +232,8 @@ class Sender:
             self._receivers[place].in_flight -= 1
             if result["new_status"] == OutboxStatus.SUPPRESSED.value and place in self._paces:
                 self._paces[place].forget(taken_at)
+                if not self.database.is_sqlite:
+                    self._given_back.setdefault(place, []).append(taken_at)
             self.observe(row.effect, result["new_status"])
         return len(ended)
 

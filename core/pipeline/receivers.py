@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -58,33 +57,55 @@ ON_THE_WAY = timedelta(seconds=1)
 """How much later than it began a message may be counted by its receiver."""
 
 
+PARTS = 100
+"""In how many parts of its time a rate is counted: what began in one part counts as begun with the latest of it."""
+
+
 @dataclass(slots=True)
 class Pace:
     """A channel's rate: at most `messages` in any stretch of `seconds`; what is beyond waits for its turn.
 
-    It counts attempts, since receivers do, and is held by one courier alone; several couriers share a rate by having
-    each a part of it. A courier that starts knows what was sent before it from the outbox.
+    It counts attempts, since receivers do. On SQLite one courier holds it, and one that starts knows from the outbox
+    what was sent before it; on PostgreSQL it is what a courier last read of the count that all share.
     """
 
     messages: int
     seconds: float
-    began: deque[datetime] = field(default_factory=deque)
+    parts: dict[int, tuple[datetime, int]] = field(default_factory=dict)  # the latest of each part, and how many
+
+    @classmethod
+    def after(cls, rate: tuple[int, float], attempts: Iterable[tuple[datetime, int]]) -> Pace:
+        """Return the pace of a rate after attempts of which these are the times and the numbers."""
+        pace = cls(*rate)
+        for at, count in attempts:
+            pace.note(at, count)
+        return pace
+
+    @property
+    def attempts(self) -> list[tuple[datetime, int]]:
+        """When attempts began that may still count, and how many then."""
+        return list(self.parts.values())
 
     def room(self, now: datetime) -> int:
         """Return how many more may go now."""
         # A receiver counts when a message arrives, a little later than it began: so its windows are kept apart.
-        while self.began and self.began[0] <= now - timedelta(seconds=self.seconds) - ON_THE_WAY:
-            self.began.popleft()
-        return max(self.messages - len(self.began), 0)
+        over = now - timedelta(seconds=self.seconds) - ON_THE_WAY
+        self.parts = {part: noted for part, noted in self.parts.items() if noted[0] > over}
+        return max(self.messages - sum(count for _, count in self.parts.values()), 0)
 
-    def note(self, now: datetime) -> None:
-        """Count an attempt that begins."""
-        self.began.append(now)
+    def note(self, now: datetime, count: int = 1) -> None:
+        """Count attempts that begin."""
+        latest, so_far = self.parts.get(self._part(now), (now, 0))
+        self.parts[self._part(now)] = max(latest, now), so_far + count
 
     def forget(self, began: datetime) -> None:
-        """Count it no longer: the message turned out not to be sent at all."""
-        if began in self.began:
-            self.began.remove(began)
+        """Count one no longer: the message turned out not to be sent at all."""
+        latest, count = self.parts.pop(self._part(began), (began, 0))
+        if count > 1:
+            self.parts[self._part(began)] = latest, count - 1
+
+    def _part(self, at: datetime) -> int:
+        return int(at.timestamp() * PARTS / self.seconds)
 
 
 Place = tuple[bool, str]

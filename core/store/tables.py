@@ -301,6 +301,7 @@ quarantines = sa.Table(
     _column("changed_by", sa.Text),
 )
 
+# On PostgreSQL it also keeps, for each channel with a rate, which attempts began lately: see `core.pipeline.turns`.
 leases = sa.Table(
     "leases",
     metadata,

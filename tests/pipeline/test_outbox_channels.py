@@ -18,7 +18,6 @@ from core.pipeline.links import open_link
 from core.pipeline.receivers import Pace
 from core.store import tables
 from core.store.database import Database
-from core.store.migrate import migrate
 from core.store.reading.outbox import MessageFilter, list_messages, show_message
 from tests.egress.receivers import Certificates, MailServer, Robot, mail_server, make_certificates, robot
 from tests.pipeline.kit import START
@@ -242,9 +241,7 @@ def test_a_condition_somebody_wrote_into_the_database_reads_no_other_table(telli
 
 
 @pytest.fixture
-def quick(sqlite_url: str, tmp_path: Path, group: Robot) -> Telling:
-    database = Database(sqlite_url)
-    migrate(database, [])
+def quick(database: Database, tmp_path: Path, group: Robot) -> Telling:
     return Telling(database, tmp_path / "alpha", ROBOT + 'format = "text"\nrate = "5/m"\n')
 
 
