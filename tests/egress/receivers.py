@@ -254,12 +254,11 @@ class Dripping:
     is_client_gone: bool = False
 
     def __call__(self, connection: socket.socket) -> None:
-        connection.sendall(self.begins)
         pause = threading.Event()
-        for _ in range(500):
-            pause.wait(0.02)
-            try:
+        try:
+            connection.sendall(self.begins)
+            for _ in range(500):
+                pause.wait(0.02)
                 connection.sendall(self.letter)
-            except OSError:
-                self.is_client_gone = True
-                return
+        except OSError:
+            self.is_client_gone = True

@@ -6,13 +6,14 @@ import base64
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.egress import http, whole_attempt
 from core.egress.sent import Sent
-from tests.egress.receivers import TLS_RECORD, Dripping, raw_server
+from tests.egress.receivers import TLS_RECORD, Dripping, make_certificates, raw_server
 from tests.pipeline.kit import START
 
 KEY = b"the key that signs"
@@ -66,6 +67,40 @@ def test_a_receiver_that_answers_letter_by_letter_is_cut_off_and_tried_again(
     thread.join()
     reason = "the attempt was cut off after 0.3 s: the receiver had not taken the message and answered by then"
     assert sent == Sent(False, False, None, reason) and dripping.is_client_gone
+
+
+@pytest.mark.parametrize("said", [b"HTTP/1.1 200 OK\r\nx-name: ", b"HTTP/1.1 204 No Content\r\n\r\n"])
+def test_an_encrypted_answer_counts_when_it_ends_in_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: bytes
+) -> None:
+    certificates = make_certificates(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
+    context, is_ended = certificates.context(), said.endswith(b"\r\n\r\n")
+    limits: list[whole_attempt.Limit] = []
+
+    class Known(whole_attempt.Limit):
+        def __init__(self, seconds: float) -> None:
+            super().__init__(seconds)
+            limits.append(self)
+
+    monkeypatch.setattr(whole_attempt, "Limit", Known)
+    dripping = Dripping(b"")
+
+    def answer(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as encrypted:
+            encrypted.recv(65_536)
+            encrypted.sendall(said)
+            if not is_ended:
+                limits[0].cut()  # as if the time were used up now, amid the header
+            dripping(encrypted)
+
+    port, thread = raw_server(answer)
+    sent = http.send(
+        f"https://127.0.0.1:{port}/", b"{}", message_id="m", secrets=(KEY,), now=START, allow=LOOPBACK, timeout_s=30
+    )
+    thread.join()
+    assert sent.is_ok is is_ended and dripping.is_client_gone
+    assert is_ended or "cut off after 40 s" in sent.reason
 
 
 def test_a_receiver_that_does_not_take_the_message_is_cut_off_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
