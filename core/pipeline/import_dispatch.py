@@ -193,7 +193,8 @@ class ImportDispatcher(Dispatcher):
     def _dispatch(self, event: InboundEvent) -> list[SimpleNamespace]:
         assert self._around is not None
         connection, around, now = self._inside.connection, self._around, self._clock.now()
-        around.now, around.connection = now, connection
+        around.connection = connection
+        around.move_to(now)
         self._last_number += 1
         values = event_row(event, event_id(event.source, event.dedupe_key), now)
         values["occurred_at"] = from_micros(to_micros(values["occurred_at"]))

@@ -63,8 +63,14 @@ class Surroundings:
     baselines: list[dict[str, Any]] = field(default_factory=list)  # long folds, to be kept with what is written
     places: dict[str, Place] = field(default_factory=dict)
 
+    def move_to(self, now: datetime) -> None:
+        """Go on at another moment, as an import does; who is there and who is absent depends on it."""
+        if now != self.now:
+            self.now = now
+            self.places.clear()
+
     def place(self, unit: str) -> Place:
-        """Return what plugins are given in a unit; worked out once for a batch."""
+        """Return what plugins are given in a unit; worked out once for a moment."""
         if unit not in self.places:
             settings, calendar = self.configuration.units.get(unit), self.configuration.calendar_of(unit)
             people = self.configuration.directory.at(self.now, unit, calendar.zone)

@@ -21,6 +21,7 @@ from core.host.settings import (
 )
 from core.model.effects import EFFECTS
 from core.model.inbound import InboundEvent, inbound_event
+from core.people.directory import Directory
 from core.pipeline.dispatch import Dispatcher
 from core.pipeline.inbox import Stored, store
 from core.pipeline.relay import find_follow_ups
@@ -66,6 +67,7 @@ class Kit:
             "default": UnitSettings("default", "其他"),
         }
     )
+    directory: Directory = field(default_factory=Directory)
     _messages: int = 0
 
     def __post_init__(self) -> None:
@@ -88,6 +90,7 @@ class Kit:
             dispatch=self.dispatch,
             plugins=settings,
             channels={"desk": DESK},
+            directory=self.directory,
         )
 
     def switch(self, unit: str, name: str, *, on: bool) -> None:

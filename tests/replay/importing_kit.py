@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from core.host.plugin import Plugin
 from core.model.effects import CancelTimer, Decide, EmitEvent, Notify, StartTimer, UpdateRecord
 from core.model.instants import format_instant
+from core.people.directory import Directory
 from core.pipeline.import_lines import ImportFiles
 from core.pipeline.importing import Imported, Importer
 from core.store import tables
@@ -90,12 +91,18 @@ def watchful() -> dict[str, Plugin]:
 
 
 def run_import(
-    database: Database, paths: Sequence[Path], plugins: dict[str, Plugin], *, batch: int = 50, **options: Any
+    database: Database,
+    paths: Sequence[Path],
+    plugins: dict[str, Plugin],
+    *,
+    batch: int = 50,
+    directory: Directory | None = None,
+    **options: Any,
 ) -> Imported:
-    """Import files with these plugins switched on everywhere."""
+    """Import files with these plugins switched on everywhere, and the people of `directory`."""
     files = ImportFiles(paths, ["crm"])
     files.scan()
-    kit = Kit(database, plugins)
+    kit = Kit(database, plugins, directory=directory or Directory())
     return Importer(database, FrozenClock(BEGIN), plugins, kit, batch=batch).run(files, **options)
 
 
