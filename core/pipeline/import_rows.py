@@ -43,7 +43,9 @@ class KnownRecords(Mapping[RecordKey, RecordWork]):
     def __init__(self, connection: Callable[[], Connection]) -> None:
         self._connection = connection
         self._kept: OrderedDict[RecordKey, RecordWork] = OrderedDict()
-        self._changed: dict[RecordKey, tuple[datetime, datetime]] = {}  # when first and last since the last flush
+        # When first and last since the last flush, and by which event last. A later event that says nothing of the
+        # record raises its number in memory alone; what is written may not depend on where a flush falls.
+        self._changed: dict[RecordKey, tuple[datetime, datetime, int]] = {}
 
     def __getitem__(self, key: RecordKey) -> RecordWork:
         if key not in self._kept:
@@ -69,13 +71,16 @@ class KnownRecords(Mapping[RecordKey, RecordWork]):
     def note(self, record: RecordWork, now: datetime) -> None:
         """Remember to write a record that was touched."""
         if record.touched:
-            first, _ = self._changed.get(record.key, (now, now))
-            self._changed[record.key] = (first, now)
+            first = self._changed[record.key][0] if record.key in self._changed else now
+            self._changed[record.key] = (first, now, record.last_seq)
             record.touched, record.exists = False, True
 
     def flush(self, connection: Connection) -> None:
         """Write the records that changed, and forget those that were not asked for in a long time."""
-        rows = [record_row(self._kept[key], first, last) for key, (first, last) in self._changed.items()]
+        rows = [
+            record_row(self._kept[key], first, last) | {"last_seq": last_seq}
+            for key, (first, last, last_seq) in self._changed.items()
+        ]
         insert_rows(connection, records, rows, on_conflict=REPLACE_RECORD)
         self._changed.clear()
         while len(self._kept) > KEPT_RECORDS:

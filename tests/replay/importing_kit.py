@@ -25,6 +25,8 @@ from tests.pipeline.kit import Kit, plugin
 _SEQUENCE = re.compile(r'"sequence":\d+,')
 BEGIN = datetime(2016, 3, 1, 8, 0, tzinfo=UTC)
 
+OF_A_RECORD = ("kind", "record_id", "unit", "snapshot", "versions", "own", "last_seq", "created_at", "updated_at")
+
 ASKED = {"asked": {"by": "alpha"}}
 
 
@@ -128,7 +130,7 @@ def everything(database: Database) -> dict[str, Any]:
         "deliveries": sorted(
             all_rows(database, tables.deliveries, "event_id", "plugin", "status", "attempts", "finished_at", "outward")
         ),
-        "records": sorted(all_rows(database, tables.records, "kind", "record_id", "snapshot", "updated_at")),
+        "records": sorted(all_rows(database, tables.records, *OF_A_RECORD)),
         "outbox": sorted(
             (identity, status, created_at, _SEQUENCE.sub("", body))
             for identity, status, created_at, body in all_rows(
