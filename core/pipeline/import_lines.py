@@ -56,12 +56,13 @@ class Line:
 
     file: str
     number: int
-    raw: bytes
+    size: int  # in bytes
+    kept: bytes  # its first MAX_KEPT bytes; of a long line the event alone takes memory enough
     event: InboundEvent
 
     def refused(self, reason: str) -> Refusal:
         """Return this line as one that was refused after all."""
-        return Refusal(self.file, self.number, reason, self.raw.decode(), self.event.source)
+        return Refusal(self.file, self.number, reason, _shown(self.kept), self.event.source)
 
 
 @dataclass(slots=True)
@@ -107,7 +108,7 @@ class ImportFiles:
             for _, index, number, offset in self._places:
                 streams[index].seek(offset)
                 raw = streams[index].readline(MAX_LINE + 1).strip()
-                yield Line(self.paths[index].name, number, raw, self._event(raw))
+                yield Line(self.paths[index].name, number, len(raw), raw[:MAX_KEPT], self._event(raw))
 
     def _scan_file(self, index: int, name: str, stream: BinaryIO) -> None:
         offset, number = 0, 0
@@ -124,9 +125,8 @@ class ImportFiles:
             try:
                 event = self._event(raw)
             except (ItemRejected, UnreadableBody) as error:
-                kept = raw[:MAX_KEPT].decode(errors="replace").replace("\x00", "\ufffd")
                 source = self.default_source or (self.sources[0] if self.sources else "import")
-                self.refusals.append(Refusal(name, number, error.message, kept, source))
+                self.refusals.append(Refusal(name, number, error.message, _shown(raw[:MAX_KEPT]), source))
             else:
                 self.types[event.type] += 1
                 self._places.append((to_micros(event.occurred_at), index, number, start))
@@ -165,6 +165,10 @@ class ImportFiles:
 def earliest(files: ImportFiles, otherwise: datetime) -> int:
     """Return when an import begins, in microseconds: at its first event, or `otherwise` when no line fits."""
     return to_micros(otherwise) if files.first_at is None else files.first_at
+
+
+def _shown(raw: bytes) -> str:
+    return raw.decode(errors="replace").replace("\x00", "\ufffd")
 
 
 def _skip_rest(stream: BinaryIO, raw: bytes) -> None:

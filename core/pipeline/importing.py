@@ -12,7 +12,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import islice
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -33,10 +32,14 @@ RUN_ON = timedelta(days=30)
 """How far the clock runs on behind the last event, for timers that are still pending."""
 
 BATCH = 500
-"""How many events are written together, about; lines are read ahead as far."""
+"""How many events are written together, about; lines are read ahead as far, within the limits below."""
 
 DURABLE = 2000
-"""About how many lines and timers share one durable transaction."""
+"""About how many lines and timers share one durable transaction; no more lines are read ahead at once."""
+
+AHEAD = 8 * 1024 * 1024
+"""How much text is read ahead at once, in bytes, and up to one line more: what is made of it is several times as large,
+and on PostgreSQL the transaction is silent meanwhile."""
 
 Progress = Callable[[int, datetime], None]
 """Told how many lines are behind, and where the clock stands."""
@@ -161,7 +164,10 @@ class Importer:
 
     def _read_ahead(self) -> None:
         """Read the next lines, and look up at once what is known of them."""
-        self._ahead += islice(self._lines, self._batch)
+        most, size = min(self._batch, DURABLE), 0
+        while len(self._ahead) < most and size < AHEAD and (line := next(self._lines, None)) is not None:
+            self._ahead.append(line)
+            size += line.size
         if not self._ahead:
             return
         self._dispatcher.flush()
