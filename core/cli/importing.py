@@ -15,6 +15,7 @@ from core.cli.events import events
 from core.cli.printing import command, print_fields, print_json, print_table, safe
 from core.cli.session import Session
 from core.model.instants import format_instant
+from core.pipeline.import_lines import check_files
 from core.pipeline.import_place import open_place
 from core.pipeline.importing import BATCH, RUN_ON, Imported
 
@@ -68,8 +69,9 @@ def import_(
 
     A line of FILES is a Standard Webhooks body: {"type", "timestamp", "data"}, with "source" and "id" when there are
     any. Nothing leaves: what plugins would send is kept as suppressed. Ends with 1 when lines were refused; the others
-    are imported all the same.
+    are imported all the same. FILES are read twice, so a pipe is refused.
     """
+    check_files(files)  # what is refused leaves no empty database behind
     found = ctx.find_object(Session)
     assert found is not None
     live = found.environment

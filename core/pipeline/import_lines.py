@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -82,13 +83,14 @@ class ImportFiles:
     _places: list[tuple[int, int, int, int]] = field(default_factory=list)  # micros, file, line, offset
 
     def scan(self) -> None:
-        """Read and check every line. Raises InvalidRequest for a file that cannot be read."""
+        """Read and check every line. Raises InvalidRequest for a file that cannot be read, or not twice."""
+        check_files(self.paths)
         for index, path in enumerate(self.paths):
             try:
                 with path.open("rb") as stream:
                     self._scan_file(index, path.name, stream)
             except OSError as error:
-                raise InvalidRequest(f"{path} cannot be read: {error.strerror}.") from None
+                raise _unreadable(path, error) from None
         self._places.sort()
 
     @property
@@ -160,6 +162,28 @@ class ImportFiles:
             hint = did_you_mean(shown, self.sources) if isinstance(shown, str) else ""
             raise ItemRejected(f'source: "{shown}" is no configured source.{hint}')
         return said
+
+
+def check_files(paths: Sequence[Path]) -> None:
+    """Look whether each path is a file that can be read, before anything is made for an import.
+
+    Raises InvalidRequest naming the first that is not, with what to do instead.
+    """
+    for path in paths:
+        try:
+            mode = path.stat().st_mode
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                raise InvalidRequest(
+                    f"{path} is no file but a pipe or a device, and an import reads its lines twice, the second time "
+                    "in the order of their times. Write them to a file first, such as history.jsonl, and import that."
+                )
+            path.open("rb").close()
+        except OSError as error:
+            raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> InvalidRequest:
+    return InvalidRequest(f"{path} cannot be read: {error.strerror}.")
 
 
 def earliest(files: ImportFiles, otherwise: datetime) -> int:

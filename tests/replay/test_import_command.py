@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,20 @@ def test_a_configuration_that_is_refused_leaves_no_database_behind(folder):
     (folder / "wrong.toml").write_text("[sources.crm]\nadaptr = 'standard'\n", encoding="utf-8")
     result = run(whole(folder), "--into", "sqlite:///new/history.sqlite3", "--config", "wrong.toml")
     assert result.exit_code == 1 and "unknown key `adaptr`" in result.output
+    assert not (folder / "new").exists()
+
+
+def test_a_pipe_is_refused_with_what_to_do_instead_and_leaves_no_database_behind(folder):
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, json.dumps(line("lead.created", "L-1", 0, company="Firm")).encode())
+        os.close(writing)
+        result = run(f"/dev/fd/{reading}", "--into", "sqlite:///new/history.sqlite3")
+    finally:
+        os.close(reading)
+    assert result.exit_code == 1
+    assert f"/dev/fd/{reading} is no file but a pipe" in result.stderr
+    assert "Write them to a file first" in result.stderr
     assert not (folder / "new").exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections import Counter
@@ -183,6 +184,12 @@ def test_a_line_from_before_the_time_the_database_has_reached_is_refused_and_mov
 def test_a_file_of_refused_lines_only_is_no_reason_to_fall_over(database, tmp_path):
     done = run_import(database, [write(tmp_path / "a.jsonl", ["{", "}"])], watchful())
     assert (done.read, done.accepted, done.refused) == (2, 0, 2)
+
+
+def test_a_named_pipe_is_refused_and_nobody_waits_for_what_comes_through_it(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InvalidRequest, match="is no file but a pipe"):
+        ImportFiles([tmp_path / "pipe"], ["crm"]).scan()
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
