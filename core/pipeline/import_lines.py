@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import stat
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 from core.model import strict_json
 from core.model.errors import InvalidRequest, ItemRejected, UnreadableBody, did_you_mean
@@ -20,6 +19,9 @@ from core.model.standard_body import standard_event
 
 MAX_LINE = 1024 * 1024
 """The longest line that is read, in bytes; as long as the longest webhook body."""
+
+MOST_OPEN = 64
+"""How many files are open at once; a process may open some hundred, and the database needs some of them."""
 
 MAX_KEPT = 64 * 1024
 """How much of a refused line is kept, in bytes."""
@@ -104,12 +106,12 @@ class ImportFiles:
         return len(self._places)
 
     def in_order(self) -> Iterator[Line]:
-        """Yield the lines that are events, earliest first."""
-        with ExitStack() as stack:
-            streams = [stack.enter_context(path.open("rb")) for path in self.paths]
+        """Yield the lines that are events, earliest first. Raises InvalidRequest for a file that is gone since."""
+        with _OpenFiles(self.paths) as streams:
             for _, index, number, offset in self._places:
-                streams[index].seek(offset)
-                raw = streams[index].readline(MAX_LINE + 1).strip()
+                stream = streams.get(index)
+                stream.seek(offset)
+                raw = stream.readline(MAX_LINE + 1).strip()
                 yield Line(self.paths[index].name, number, len(raw), raw[:MAX_KEPT], self._event(raw))
 
     def _scan_file(self, index: int, name: str, stream: BinaryIO) -> None:
@@ -162,6 +164,32 @@ class ImportFiles:
             hint = did_you_mean(shown, self.sources) if isinstance(shown, str) else ""
             raise ItemRejected(f'source: "{shown}" is no configured source.{hint}')
         return said
+
+
+class _OpenFiles:
+    """Files that are opened when they are first read; of too many, the one not read for longest is closed."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self._streams: OrderedDict[int, BinaryIO] = OrderedDict()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._streams:
+            self._streams.popitem()[1].close()
+
+    def get(self, index: int) -> BinaryIO:
+        if index not in self._streams:
+            if len(self._streams) >= MOST_OPEN:
+                self._streams.popitem(last=False)[1].close()
+            try:
+                self._streams[index] = self._paths[index].open("rb")
+            except OSError as error:
+                raise _unreadable(self._paths[index], error) from None
+        self._streams.move_to_end(index)
+        return self._streams[index]
 
 
 def check_files(paths: Sequence[Path]) -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from core.model.effects import Notify
 from core.model.errors import Conflict, InvalidRequest
 from core.model.instants import format_instant
+from core.pipeline import import_lines
 from core.pipeline.import_lines import MAX_LINE, ImportFiles
 from core.pipeline.import_place import check_place
 from core.pipeline.importing import Importer
@@ -190,6 +191,33 @@ def test_a_named_pipe_is_refused_and_nobody_waits_for_what_comes_through_it(tmp_
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InvalidRequest, match="is no file but a pipe"):
         ImportFiles([tmp_path / "pipe"], ["crm"]).scan()
+
+
+def test_more_files_are_read_than_may_be_open_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(import_lines, "MOST_OPEN", 2)
+    paths = [
+        write(
+            tmp_path / f"{number}.jsonl",
+            [line("order.placed", f"O-{number}-{turn}", turn * 10 + number) for turn in range(3)],
+        )
+        for number in range(5)
+    ]
+    before = len(os.listdir("/dev/fd"))
+    files = ImportFiles(paths, ["crm"])
+    files.scan()
+    found = [(item.event.record_id, len(os.listdir("/dev/fd")) - before) for item in files.in_order()]
+    assert [record_id for record_id, _ in found] == [f"O-{n}-{turn}" for turn in range(3) for n in range(5)]
+    assert max(more for _, more in found) == 2
+    assert len(os.listdir("/dev/fd")) == before
+
+
+def test_a_file_that_is_gone_when_its_turn_comes_is_named(tmp_path):
+    path = write(tmp_path / "a.jsonl", [line("order.placed", "O-1", 0)])
+    files = ImportFiles([path], ["crm"])
+    files.scan()
+    path.unlink()
+    with pytest.raises(InvalidRequest, match=r"a\.jsonl cannot be read: No such file"):
+        list(files.in_order())
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
