@@ -28,6 +28,9 @@ from core.store.tables import decisions, deliveries, events, links, outbox, reco
 KEPT_RECORDS = 10_000
 """How many records stay in memory between flushes."""
 
+KEPT_TEXT = 64 * 1024 * 1024
+"""How many characters their snapshots may have as JSON, all together, about."""
+
 _RUNNING = (TimerStatus.PENDING.value, TimerStatus.HELD.value)
 _REPLACE_TIMER = "ON CONFLICT (id) DO UPDATE SET " + ", ".join(
     f"{name} = excluded.{name}"
@@ -46,6 +49,8 @@ class KnownRecords(Mapping[RecordKey, RecordWork]):
         # When first and last since the last flush, and by which event last. A later event that says nothing of the
         # record raises its number in memory alone; what is written may not depend on where a flush falls.
         self._changed: dict[RecordKey, tuple[datetime, datetime, int]] = {}
+        self._sizes: dict[RecordKey, int] = {}  # of those that are stored
+        self._size = 0
 
     def __getitem__(self, key: RecordKey) -> RecordWork:
         if key not in self._kept:
@@ -66,7 +71,11 @@ class KnownRecords(Mapping[RecordKey, RecordWork]):
         """Read those that are not in memory, in one statement."""
         missing = [key for key in keys if key not in self._kept]
         if missing:
-            self._kept.update(load_records(self._connection(), missing))
+            found = load_records(self._connection(), missing)
+            self._kept.update(found)
+            for key, record in found.items():
+                if record.exists:
+                    self._note_size(key, len(str(record.state.snapshot)))
 
     def note(self, record: RecordWork, now: datetime) -> None:
         """Remember to write a record that was touched."""
@@ -82,14 +91,22 @@ class KnownRecords(Mapping[RecordKey, RecordWork]):
             for key, (first, last, last_seq) in self._changed.items()
         ]
         insert_rows(connection, records, rows, on_conflict=REPLACE_RECORD)
+        for key, row in zip(self._changed, rows, strict=True):
+            self._note_size(key, len(row["snapshot"]))
         self._changed.clear()
-        while len(self._kept) > KEPT_RECORDS:
-            self._kept.popitem(last=False)
+        # The one asked for last may be at work.
+        while len(self._kept) > KEPT_RECORDS or (self._size > KEPT_TEXT and len(self._kept) > 1):
+            self.forget([next(iter(self._kept))])
 
     def forget(self, keys: Sequence[RecordKey]) -> None:
         """Read these again when they are next asked for; nothing of them may wait to be written."""
         for key in keys:
             self._kept.pop(key, None)
+            self._size -= self._sizes.pop(key, 0)
+
+    def _note_size(self, key: RecordKey, size: int) -> None:
+        self._size += size - self._sizes.get(key, 0)
+        self._sizes[key] = size
 
 
 class RunningTimers:

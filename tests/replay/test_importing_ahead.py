@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from core.pipeline import importing
+from core.pipeline import import_rows, importing
 from core.pipeline.import_lines import MAX_KEPT, ImportFiles, Line
 from core.pipeline.importing import Importer
 from core.store import tables
@@ -59,6 +59,32 @@ def test_short_lines_are_read_ahead_up_to_the_batch_and_never_beyond_a_transacti
     path = write(tmp_path / "a.jsonl", [line("order.placed", f"O-{number}", number) for number in range(30)])
     monkeypatch.setattr(importing, "DURABLE", 7)
     assert most_ahead(database, path, batch=100_000) == 7
+
+
+def test_records_are_forgotten_and_read_again_when_their_texts_are_long_and_nothing_else_changes(
+    database, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(import_rows, "KEPT_TEXT", 20_000)
+    kept: list[int] = []
+    flush = import_rows.KnownRecords.flush
+
+    def counted(self: Any, connection: Any) -> None:
+        flush(self, connection)
+        kept.append(len(self))
+
+    monkeypatch.setattr(import_rows.KnownRecords, "flush", counted)
+    notes = {"lead.created": "first", "lead.updated": "second"}
+    lines = [
+        line(type, f"L-{number}", 100 * turn + number, **{notes[type]: "x" * 4_000})
+        for turn, type in enumerate(notes)
+        for number in range(10)
+    ]
+    done = run_import(database, [write(tmp_path / "a.jsonl", lines)], {}, batch=2)
+    assert done.accepted == 20
+    assert 2 <= max(kept) <= 6
+    found = all_rows(database, tables.records, "record_id", "snapshot")
+    assert len(found) == 10
+    assert all("first" in snapshot and "second" in snapshot for _, snapshot in found)
 
 
 @pytest.mark.parametrize("size", [MAX_KEPT // 2, MAX_KEPT * 2])
