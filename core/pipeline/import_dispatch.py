@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.host.plugin import Plugin
+from core.model.errors import Conflict
 from core.model.events import event_id
 from core.model.inbound import InboundEvent
 from core.model.instants import from_micros, to_micros
@@ -118,7 +119,18 @@ class ImportDispatcher(Dispatcher):
 
     def renumber(self) -> None:
         """Go on behind the last event, after something else was added to the inbox."""
-        self._last_number = int(self._inside.connection.execute(_LAST_NUMBER).scalar_one())
+        self._last_number = self._number_stored()
+
+    def check_alone(self) -> None:
+        """Raise Conflict when the database holds an event that this import did not put there."""
+        if self._number_stored() > self._last_number:
+            raise Conflict(
+                "Somebody else writes events into this database: another import, or a server that runs on it. What was"
+                " imported before stays. End the other one, or begin again with a database of its own (--into)."
+            )
+
+    def _number_stored(self) -> int:
+        return int(self._inside.connection.execute(_LAST_NUMBER).scalar_one())
 
     @property
     def waiting(self) -> int:

@@ -99,7 +99,8 @@ class Importer:
     ) -> Imported:
         """Import what `files` found when they were scanned; an import that was cut short goes on where it ended.
 
-        A line older than the time the database has reached is refused, since the clock never goes back.
+        A line older than the time the database has reached is refused, since the clock never goes back. Raises Conflict
+        when somebody else writes events into the database meanwhile.
         """
         done = self._done = Imported(read=files.read, refusals=list(files.refusals))
         self._lines = files.in_order()
@@ -109,6 +110,7 @@ class Importer:
         is_more = True
         while is_more:
             with self._inside.begin():
+                self._dispatcher.check_alone()
                 target = done.behind + done.timers + DURABLE
                 while is_more and done.behind + done.timers < target:
                     is_more = self._step(until)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from core.model.effects import Notify
 from core.model.errors import Conflict, InvalidRequest
 from core.model.instants import format_instant
-from core.pipeline import import_lines
+from core.pipeline import import_lines, importing
 from core.pipeline.import_lines import MAX_LINE, ImportFiles
 from core.pipeline.import_place import check_place
 from core.pipeline.importing import Importer
@@ -237,6 +237,23 @@ def test_timers_of_a_plugin_that_was_switched_off_are_held_and_the_import_goes_o
     assert (done.accepted, done.timers) == (1, 0)
     assert [row[0] for row in all_rows(database, tables.timers, "status")] == ["held"]
     assert [outcome for _, outcome, _ in seen(database)] == ["complaint.opened"]
+
+
+def test_an_import_ends_when_somebody_else_writes_events_into_its_database(database, tmp_path, monkeypatch):
+    monkeypatch.setattr(importing, "DURABLE", 2)
+    path = write(tmp_path / "a.jsonl", [line("order.placed", f"O-{number}", number) for number in range(9)])
+    other = Kit(database, {})
+    transactions = []
+
+    def meanwhile(behind, when):
+        transactions.append(behind)
+        if len(transactions) == 2:
+            other.send("order.placed", "O-X")
+
+    with pytest.raises(Conflict, match="Somebody else writes events"):
+        run_import(database, [path], watchful(), progress=meanwhile)
+    assert len(transactions) == 2
+    assert "O-X" in {row[0] for row in all_rows(database, tables.events, "record_id")}
 
 
 def test_a_database_with_events_of_a_crm_is_refused_and_one_of_imports_is_not(database, tmp_path):
