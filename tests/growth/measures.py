@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -37,6 +37,10 @@ PATIENCE_S = 120.0
 DUE_TIMERS = 200
 ASKED = 20
 """How often each page is asked for in one repetition."""
+
+
+class _NothingKept(Exception):
+    """What was measured is rolled back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +190,7 @@ class Place:
         with self.database.read() as reading:
             configuration = self.configurations.current(reading)
             self.figures.add("poll_idle_ms", _least_ms(lambda: is_any_due(reading, now)))
-        with self.database.write() as connection:
+        with suppress(_NothingKept), self.database.write() as connection:
             ids = connection.execute(
                 sa.select(timers.c.id).where(sa.text("status = 'pending'")).order_by(timers.c.due_at).limit(DUE_TIMERS)
             ).scalars()
@@ -199,7 +203,7 @@ class Place:
                     raise RuntimeError(f"{len(found.events)} of {DUE_TIMERS} timers were found due")
 
             self.figures.add("poll_due_ms", _least_ms(poll, times=7))
-            connection.rollback()
+            raise _NothingKept
 
     # ---------------------------------------------------------------- the API
 
