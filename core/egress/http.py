@@ -165,17 +165,8 @@ class _Plain(urllib3.connection.HTTPConnection):
         return connection
 
 
-class _Encrypted(urllib3.connection.HTTPSConnection):
+class _Encrypted(_Plain, urllib3.connection.HTTPSConnection):
     """The same with TLS, whose handshake counts as well."""
-
-    def __init__(self, *args: Any, limit: Limit, **options: Any) -> None:
-        self._limit = limit
-        super().__init__(*args, **options)
-
-    def _new_conn(self) -> socket.socket:
-        connection = super()._new_conn()
-        self._limit.watch(connection)
-        return connection
 
 
 class _PlainPool(urllib3.HTTPConnectionPool):
