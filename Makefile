@@ -111,6 +111,12 @@ footprint: $(VENV)/.test $(VENV)/.project ## Disk per event: import 2,000 events
 deploy-check: $(VENV)/.deploy $(VENV)/.project ## Units, image, Compose file and proxy, by their own tools; says which are missing
 	@$(RUN) -m deploy.check
 
+.PHONY: containers
+containers: $(VENV)/.test $(VENV)/.project ## deploy/compose under a container engine: start, limits, faults (STAND_INS=1 makes images)
+	@$(if $(STAND_INS),tests/deploy/stand_ins/make.sh)
+	@$(if $(STAND_INS),export $(foreach name,PYTHON POSTGRES RABBITMQ NGINX,$(name)_IMAGE=outrigger-stand-in:$(shell echo $(name) | tr A-Z a-z)) &&) \
+		$(RUN) -m pytest -p no:cacheprovider -s tests/deploy/check_containers.py
+
 .PHONY: fuzz
 fuzz: $(VENV)/.test $(VENV)/.project ## The tests marked fuzz, with many more examples
 	@$(RUN) -m pytest -n $(JOBS) -m fuzz --hypothesis-profile=fuzz --timeout=1800 $(T)

@@ -140,7 +140,10 @@ CHECKS = (
     Check("docker compose config", ("docker", "docker-compose"), "docker-compose-plugin", compose),
     Check(
         "shellcheck", ("shellcheck",), "apt: shellcheck",
-        _plain(str(SYSTEMD / "outrigger-ctl"), str(COMPOSE / "make-secrets.sh")),
+        _plain(
+            *map(str, (SYSTEMD / "outrigger-ctl", COMPOSE / "make-secrets.sh")),
+            *map(str, sorted((PROJECT / "tests" / "deploy" / "stand_ins").glob("*.sh"))),
+        ),
     ),
     Check("nginx before two web processes", ("nginx",), "apt: nginx-light, and a PostgreSQL", proxy),
 )  # fmt: skip

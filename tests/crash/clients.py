@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import ssl
 import threading
 import time
 from collections import Counter, defaultdict
@@ -36,18 +37,19 @@ class Client(threading.Thread):
     """One CRM with records of its own; it waits for an answer before it sends a record's next event.
 
     With several doors it knocks at any of them, and what is sent twice at once goes to two; `pace_s` is how long it
-    rests between two events on average.
+    rests between two events on average. `tls` encrypts its connections.
     """
 
     def __init__(
-        self, number: int, doors: Sequence[Door], records: int, seed: int, tally: Tally, *, pace_s: float = 0.0
-    ) -> None:
+        self, number: int, doors: Sequence[Door], records: int, seed: int, tally: Tally, *, pace_s: float = 0.0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(name=f"client-{number}", daemon=True)
         self._chance = random.Random(f"{seed}-{number}")
         self._records = [f"C-{number}-{index}" for index in range(records)]
         self._sent: Counter[str] = Counter()
         self._connections = [
-            Connection(port, host=host) for host, port in (doors if len(doors) > 1 else (*doors, *doors))
+            Connection(port, host=host, tls=tls) for host, port in (doors if len(doors) > 1 else (*doors, *doors))
         ]
         self._pace_s = pace_s
         self._tally = tally

@@ -109,7 +109,9 @@ def _variables() -> Iterator[tuple[str, str]]:
             yield path.name, name
 
 
-BELONG_TO_COMPOSE = {"OUTRIGGER_IMAGE", "OUTRIGGER_PORT", "OUTRIGGER_WORKERS", "OUTRIGGER_PLUGINS_TOML"}
+BELONG_TO_COMPOSE = {
+    "OUTRIGGER_IMAGE", "OUTRIGGER_PORT", "OUTRIGGER_WORKERS", "OUTRIGGER_PLUGINS_TOML", "OUTRIGGER_PLUGINS_FOLDER",
+}  # fmt: skip
 
 
 def test_every_variable_that_is_named_exists_in_the_product() -> None:
@@ -292,3 +294,13 @@ def test_the_proxy_of_a_host_logs_to_a_file_since_a_service_has_a_socket_for_its
     assert {name: found for name, found in logs.items() if found} == {
         "nginx/listen.conf": ["/var/log/nginx/outrigger.log"], "compose/listen.conf": ["/dev/stdout"],
     }  # fmt: skip
+
+
+def test_the_image_is_built_without_asking_a_registry_for_the_builder_itself() -> None:
+    """Many a company reaches a mirror of images and nothing else."""
+    assert "# syntax" not in (DEPLOY / "compose" / "Dockerfile").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", [".env", "compose.override.yaml", "secrets/", "plugins/"])
+def test_what_belongs_to_one_place_is_not_taken_into_the_repository(name: str) -> None:
+    assert f"/deploy/compose/{name}" in (PROJECT / ".gitignore").read_text(encoding="utf-8").splitlines()

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import socket
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,10 +69,12 @@ class Answer:
 
 
 class Connection:
-    """One kept connection; it opens itself when needed."""
+    """One kept connection; it opens itself when needed. `tls` encrypts it."""
 
-    def __init__(self, port: int, *, host: str = "127.0.0.1", patience_s: float = 10.0) -> None:
-        self._address = (host, port)
+    def __init__(
+        self, port: int, *, host: str = "127.0.0.1", patience_s: float = 10.0, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._address, self._tls = (host, port), tls
         self._patience_s = patience_s
         self._socket: socket.socket | None = None
 
@@ -81,6 +84,8 @@ class Connection:
             if self._socket is None:
                 self._socket = socket.create_connection(self._address, timeout=self._patience_s)
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self._tls is not None:
+                    self._socket = self._tls.wrap_socket(self._socket)
             self._socket.sendall(request)
         except OSError as error:
             self.close()
@@ -125,9 +130,11 @@ class Connection:
             self._socket = None
 
 
-def get(port: int, path: str, *, host: str = "127.0.0.1", patience_s: float = 2.0) -> Answer | None:
+def get(
+    port: int, path: str, *, host: str = "127.0.0.1", patience_s: float = 2.0, tls: ssl.SSLContext | None = None
+) -> Answer | None:
     """Ask for a page over a connection of its own; None when nobody answers."""
-    connection = Connection(port, host=host, patience_s=patience_s)
+    connection = Connection(port, host=host, patience_s=patience_s, tls=tls)
     try:
         return connection.ask(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
     except ConnectionLost:
