@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from core.host.toml_document import digest, dotted, read
 from core.model.errors import printable
-from core.store.audit import append
+from core.store.audit import Act, append_all
 
 if TYPE_CHECKING:
     from core.host.versions import Version
@@ -32,16 +32,16 @@ def record_version(connection: Connection, before: Version | None, new: Version)
         "changed": changed[:MAX_NAMES],
         "changed_count": len(changed),
     }
-    append(
-        connection, actor=new.applied_by, action=_ACTIONS.get(new.origin, "config.changed"),
-        subject=f"config {new.number}", details=details, now=new.applied_at,
-    )  # fmt: skip
-    for unit, plugin, enabled in _switched(before, new):
-        append(
-            connection, actor=new.applied_by, action="plugin.enabled" if enabled else "plugin.disabled",
-            subject=f"{unit}/{plugin}", unit=unit, details={"version": new.number, "reason": reason},
-            now=new.applied_at,
-        )  # fmt: skip
+    acts = [Act(_ACTIONS.get(new.origin, "config.changed"), f"config {new.number}", details=details)]
+    # Many units times many plugins are thousands of rows at a first start.
+    acts += [
+        Act(
+            "plugin.enabled" if enabled else "plugin.disabled", f"{unit}/{plugin}", unit,
+            {"version": new.number, "reason": reason},
+        )
+        for unit, plugin, enabled in _switched(before, new)
+    ]  # fmt: skip
+    append_all(connection, acts, actor=new.applied_by, now=new.applied_at)
 
 
 def _document(version: Version | None) -> Mapping[str, Any]:

@@ -7,7 +7,8 @@ never be erased, so it holds ids, names of settings, and words from a fixed set.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -42,6 +43,20 @@ def lock(connection: Connection) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What was done, for a row of its own.
+
+    `action` is dotted, the thing first (`key.created`); `subject` names what it was done to (`dlv_12`); `unit` is
+    None for what concerns every unit.
+    """
+
+    action: str
+    subject: str
+    unit: str | None = None
+    details: Mapping[str, Any] | None = None
+
+
 def append(
     connection: Connection,
     *,
@@ -52,25 +67,30 @@ def append(
     details: Mapping[str, Any] | None = None,
     now: datetime,
 ) -> int:
-    """Add a row inside the caller's write transaction and return its number; it is kept or lost with the act.
+    """Add a row inside the caller's write transaction and return its number; it is kept or lost with the act."""
+    return append_all(connection, [Act(action, subject, unit, details)], actor=actor, now=now)
 
-    `action` is dotted, the thing first (`key.created`); `subject` names what it was done to (`dlv_12`); `unit` is
-    None for what concerns every unit.
-    """
+
+def append_all(connection: Connection, acts: Iterable[Act], *, actor: str, now: datetime) -> int:
+    """Add a row for each act, in their order and by one statement, as `append` does; return the last row's number."""
     lock(connection)
-    last = head(connection)
-    row: dict[str, Any] = {
-        "seq": last.seq + 1,
-        "at": format_instant(now),
-        "actor": printable(actor, longest=LONGEST_NAME),
-        "action": action,
-        "subject": printable(subject, longest=LONGEST_NAME),
-        "unit": unit,
-        "details": canonical(dict(details or {})),
-        "previous": last.hash,
-    }
-    connection.execute(sa.insert(audit).values(**{**row, "at": now, "hash": digest(row)}))
-    return last.seq + 1
+    last, added = head(connection), []
+    for act in acts:
+        row: dict[str, Any] = {
+            "seq": last.seq + 1,
+            "at": format_instant(now),
+            "actor": printable(actor, longest=LONGEST_NAME),
+            "action": act.action,
+            "subject": printable(act.subject, longest=LONGEST_NAME),
+            "unit": act.unit,
+            "details": canonical(dict(act.details or {})),
+            "previous": last.hash,
+        }
+        last = Head(last.seq + 1, digest(row))
+        added.append({**row, "at": now, "hash": last.hash})
+    if added:
+        connection.execute(sa.insert(audit), added)
+    return last.seq
 
 
 def head(connection: Connection) -> Head:

@@ -7,7 +7,7 @@ import threading
 import pytest
 import sqlalchemy as sa
 
-from core.store.audit import CHUNK, append, head, rows, verify
+from core.store.audit import CHUNK, Act, append, append_all, head, rows, verify
 from core.store.database import Database
 from core.store.migrate import migrate
 from core.store.tables import audit
@@ -56,6 +56,32 @@ def test_an_act_that_is_undone_leaves_no_row(database: Database) -> None:
     write_trail(database, 1)
     with database.read() as connection:
         assert verify(connection).rows == LENGTH + 1
+
+
+def test_many_acts_are_one_statement_and_the_same_chain_as_one_by_one(database: Database) -> None:
+    acts = [Act("plugin.enabled", f"alloys/p{number}", "alloys", {"version": number}) for number in range(50)]
+    inserts: list[str] = []
+    with database.write() as connection:
+        sa.event.listen(
+            connection, "before_cursor_execute", lambda _c, _cursor, text, *_: inserts.append(text.split()[0])
+        )
+        assert append_all(connection, acts, actor="吴明 (api key)", now=START) == 50
+        assert append_all(connection, [], actor="吴明 (api key)", now=START) == 50
+    assert inserts.count("INSERT") == 1
+    with database.read() as connection:
+        together = list(rows(connection))
+        assert verify(connection).ok
+    with database.write() as connection:
+        for act in acts:
+            append(
+                connection, actor="吴明 (api key)", action=act.action, subject=act.subject, unit=act.unit,
+                details=act.details, now=START,
+            )  # fmt: skip
+    with database.read() as connection:
+        one_by_one = list(rows(connection))[50:]
+        assert verify(connection).ok
+    same = ("action", "actor", "at", "details", "subject", "unit")
+    assert [[row[name] for name in same] for row in together] == [[row[name] for name in same] for row in one_by_one]
 
 
 def test_twenty_that_write_at_once_leave_one_chain(database: Database) -> None:
