@@ -20,7 +20,7 @@ from core.store import tables
 from core.store.database import Database
 from core.store.migrate import migrate
 from tests.pipeline.kit import START, Kit
-from tests.store.test_database import limit_pages
+from tests.store.full_disk import limit_pages
 
 Writers = Callable[..., InboxWriter]
 
