@@ -8,10 +8,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import re
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -171,6 +174,27 @@ def test_from_outside_there_is_life_and_nothing_of_the_inside(running: Running) 
         assert answer is not None
         status[path] = answer.status
     assert status == {"/healthz": 200, **dict.fromkeys(("/readyz", "/metrics", "/api/v1/events", "/docs", "/"), 404)}
+
+
+def test_a_plugin_that_comes_as_a_wheel_is_found_in_an_image_of_ones_own(running: Running, tmp_path: Path) -> None:
+    words = (Path(__file__).parents[2] / "plugins" / "README.md").read_text(encoding="utf-8")
+    blocks = [block for block in re.findall(r"```toml\n(.*?)```", words, re.DOTALL) if "entry-points" in block]
+    blocks += [block for block in re.findall(r"```toml\n(.*?)```", words, re.DOTALL) if "[build-system]" in block]
+    (tmp_path / "pyproject.toml").write_text("\n".join(blocks), encoding="utf-8")
+    (tmp_path / "order_watch").mkdir()
+    (tmp_path / "order_watch" / "plugin.py").write_text("", encoding="utf-8")
+    manifest = (
+        'name = "order_watch"\nversion = "1.0"\ntitle = "Orders"\nsummary = "Watches."\nowner = "us"\napi = "1"\n'
+    )
+    (tmp_path / "order_watch" / "plugin.toml").write_text(manifest, encoding="utf-8")
+    site = running.site
+    site.sh(
+        f"{sys.executable} -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir image/wheels .",
+        folder=tmp_path,
+    )
+    image = site.build_own(tmp_path / "image" / "wheels")
+    assert "order_watch" not in site.sh("docker compose run --rm cli plugins list")
+    assert "order_watch" in site.sh(f"OUTRIGGER_IMAGE={image} docker compose run --rm cli plugins list")
 
 
 def test_webs_and_worker_are_replaced_one_at_a_time_and_no_sender_sees_an_error(running: Running) -> None:

@@ -81,6 +81,16 @@ class Site:
         line = line.replace("outrigger:0.1.0", f"{IMAGE} --build-arg PYTHON={self._images['PYTHON_IMAGE']}")
         self.sh(line, folder=PROJECT / "deploy" / "compose")
 
+    def build_own(self, wheels: Path) -> str:
+        """Build an image with further wheels as the guide says, and return its name. Raises Failed."""
+        text = block_with("AS own", "dockerfile").replace("outrigger:0.1.0", IMAGE)
+        folder = wheels.parent
+        (folder / "Dockerfile").write_text(
+            re.sub(r"python:3\.13\S*", self._images["PYTHON_IMAGE"], text), encoding="utf-8"
+        )
+        self.sh(f"docker build --quiet --tag {NAME}-own .", folder=folder)
+        return f"{NAME}-own"
+
     def settle(self) -> None:
         """Do what the guide asks for before the first start: settings, secrets, one more source and plugins."""
         self.sh("cp .env.example .env && ./make-secrets.sh")
