@@ -67,7 +67,10 @@ def append(
     details: Mapping[str, Any] | None = None,
     now: datetime,
 ) -> int:
-    """Add a row inside the caller's write transaction and return its number; it is kept or lost with the act."""
+    """Add a row inside the caller's write transaction and return its number; it is kept or lost with the act.
+
+    The words are those of `Act`.
+    """
     return append_all(connection, [Act(action, subject, unit, details)], actor=actor, now=now)
 
 

@@ -124,6 +124,9 @@ def test_two_installations_in_one_postgresql_do_not_wait_for_each_other(postgres
             with second.write() as other:  # would wait for ever if the lock were shared
                 other.exec_driver_sql("SET LOCAL lock_timeout = '2s'")
                 append(other, actor="li", action="key.created", subject="key_1", now=START)
+        for database in (first, second):
+            with database.read() as connection:
+                assert head(connection).seq == verify(connection).rows == 1
     finally:
         second.close()
         with first.write() as connection:

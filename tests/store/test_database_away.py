@@ -92,12 +92,10 @@ def test_a_locked_or_full_database_is_a_storage_fault(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("is_trusted", [False, True], ids=["long unused", "just used"])
 def test_a_connection_that_broke_is_found_before_its_next_use_unless_it_was_just_used(
-    database: Database, monkeypatch: pytest.MonkeyPatch, is_trusted: bool
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, is_trusted: bool
 ) -> None:
-    if database.is_sqlite:
-        pytest.skip("SQLite has no server that could end a connection")
+    database = Database(postgres_url)
     monkeypatch.setattr(database_module, "TRUSTED_S", 3600.0 if is_trusted else -1.0)
-    database.engine.dispose()
     with database.read() as connection:
         broken = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
     other = Database(database.url)
@@ -109,6 +107,7 @@ def test_a_connection_that_broke_is_found_before_its_next_use_unless_it_was_just
             connection.exec_driver_sql("SELECT 1")
     with database.read() as connection:
         assert connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one() != broken
+    database.close()
 
 
 def test_a_full_disk_loses_the_transaction_and_nothing_else(sqlite_url: str) -> None:
